@@ -1,0 +1,75 @@
+"""A job: what one crawl is asked to do, validated and frozen. The same job resumes the same crawl."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from crawler import url as urls
+from crawler.config import Settings
+from crawler.errors import UsageError
+
+SAME_JOB: Final = ("scope.scope", "scope.include", "scope.exclude", "scope.depth", "scope.sitemaps", "politeness.robots", "politeness.nofollow")
+"""Settings that decide which URLs belong to the crawl: a resumed crawl must have them as it began."""
+
+
+class Job(Struct, frozen=True):
+    """Seeds (canonical, in order, each once) and settings."""
+
+    seeds: list[str]
+    settings: Settings
+
+
+def make_job(seeds: list[str], settings: Settings) -> Job:
+    """Validate and freeze a job.
+
+    Raises UsageError naming the seed or the pattern that cannot be used.
+    """
+    if not seeds:
+        raise UsageError("no URL given: name at least one, as in: crawl run https://example.com/")
+    canonical: dict[str, None] = {}
+    for seed in seeds:
+        canonical[canonical_seed(seed)] = None
+    for option in ("include", "exclude"):
+        for pattern in getattr(settings.scope, option):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                where = f" at position {error.pos}" if error.pos is not None else ""
+                raise UsageError(
+                    f"--{option} {pattern!r}: not a regular expression: {error.msg}{where}; patterns are searched in the whole URL"
+                ) from error
+    return Job(list(canonical), settings)
+
+
+def canonical_seed(seed: str) -> str:
+    """Return a seed in canonical form; a name without scheme gets ``https://``, as browsers do.
+
+    Raises UsageError when it is no http or https URL.
+    """
+    text = seed.strip()
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) or re.match(r"[^/:@\s]+:\d+(?:[/?#]|$)", text):
+        text = f"https://{text}"
+    canonical = urls.canonicalise(text)
+    if canonical is None:
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
+        if scheme and scheme[1].lower() not in ("http", "https"):
+            raise UsageError(f"{seed!r}: scheme {scheme[1]!r} cannot be crawled; URLs begin with http:// or https://")
+        raise UsageError(f"{seed!r}: not a URL; write it like https://example.com/path")
+    return canonical
+
+
+def differences(before: Job, now: Job) -> list[str]:
+    """Say in which ways `now` would crawl another set of URLs than `before` (empty: it is the same crawl)."""
+    found = []
+    if before.seeds != now.seeds:
+        found.append(f"seeds: {' '.join(before.seeds[:3])} then, {' '.join(now.seeds[:3])} now")
+    old, new = msgspec.to_builtins(before.settings), msgspec.to_builtins(now.settings)
+    for dotted in SAME_JOB:
+        section, _, key = dotted.partition(".")
+        if old[section][key] != new[section][key]:
+            found.append(f"{key}: {old[section][key]!r} then, {new[section][key]!r} now")
+    return found

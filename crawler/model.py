@@ -1,0 +1,186 @@
+"""The frozen values that cross room borders: links, tasks, answers of the web, records.
+
+Everything here is plain data (msgspec structs and closed enumerations). What the web does wrong is a
+value of these types, never an exception.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any, Final
+
+from msgspec import Struct
+
+
+class Outcome(StrEnum):
+    """What became of a URL in the end; exactly one of these per URL."""
+
+    FETCHED = "fetched"
+    REDIRECTED = "redirected"
+    NOT_MODIFIED = "not_modified"
+    DENIED = "denied"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Reason(StrEnum):
+    """Why an outcome is not ``fetched``: a closed set, part of the record's contract."""
+
+    ROBOTS = "robots"  # robots.txt forbids the URL (RFC 9309)
+    ROBOTS_UNREACHABLE = "robots_unreachable"  # robots.txt answered 5xx: complete disallow (RFC 9309 2.3.1.4)
+    ADDRESS = "address"  # the name resolves to a private, loopback, link-local or otherwise forbidden address
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"  # the connection ended before the announced length or the last chunk
+    BAD_HTTP = "bad_http"  # the answer is not HTTP/1.x, or breaks its framing
+    BAD_ENCODING = "bad_encoding"  # Content-Encoding is unknown, corrupt, or expands beyond the limit
+    HTTP_ERROR = "http_error"  # a final status of 400 and above, or one that is no answer to a GET
+    REDIRECT = "redirect"  # a redirect without a usable target, or one hop too many
+    CONTENT_TYPE = "content_type"  # not among the accepted media types
+    PARSE = "parse"  # the page spun, outgrew or killed its parse worker twice
+    HOST_DOWN = "host_down"  # the host failed so often in a row that its other URLs were given up
+    INTERNAL = "internal"  # a fault of ours, logged once with its URL
+
+
+class Via(StrEnum):
+    """How a URL was first reached."""
+
+    SEED = "seed"
+    LINK = "link"
+    REDIRECT = "redirect"
+    SITEMAP = "sitemap"
+    CANONICAL = "canonical"
+    ROBOTS = "robots"  # a sitemap that robots.txt names
+
+
+class Kind(IntEnum):
+    """What a URL is fetched as."""
+
+    PAGE = 0
+    SITEMAP = 1
+
+
+class Link(Struct, frozen=True):
+    """A URL that was found, canonical, not yet admitted."""
+
+    url: str
+    via: Via
+    depth: int
+    referrer: str | None = None
+    hops: int = 0  # redirects in a row that led here
+    kind: Kind = Kind.PAGE
+
+
+class Task(Struct, frozen=True):
+    """A URL on lease: it will get exactly one outcome."""
+
+    key: int  # the URL's key in the frontier (its fingerprint)
+    url: str
+    host: str  # the politeness key: host name without port
+    kind: Kind
+    depth: int
+    via: Via
+    referrer: str | None
+    hops: int
+    attempts: int  # fetches already made for it, without the coming one
+    rank: int  # its place in the host's queue: (rank, seq), lowest first
+    seq: int
+
+
+class Fetched(Struct, frozen=True):
+    """A complete HTTP answer; the body is as it came off the wire (still content-encoded)."""
+
+    url: str
+    status: int
+    headers: list[tuple[str, str]]  # names lower-cased, order kept, values without control characters
+    body: bytes
+    ip: str | None
+    started_at: float  # seconds since the epoch, UTC
+    elapsed: float  # seconds, from the request's start to the body's end
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of header `name` (given in lower case), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def headers_named(self, name: str) -> list[str]:
+        """Return every value of header `name` (given in lower case), in order."""
+        return [value for key, value in self.headers if key == name]
+
+
+class FetchFailed(Struct, frozen=True):
+    """No complete answer: the reason is one of the closed set, the detail is for people."""
+
+    url: str
+    reason: Reason
+    detail: str
+    ip: str | None
+    started_at: float
+    elapsed: float
+    status: int | None = None  # known when the head arrived before the failure
+    headers: list[tuple[str, str]] = []
+
+
+class PageLink(Struct, frozen=True, array_like=True):
+    """A link as a parse worker reports it: canonical and deduplicated within the page."""
+
+    key: int  # fingerprint(url)
+    url: str
+    nofollow: bool = False
+
+
+class Parsed(Struct, frozen=True, array_like=True):
+    """What a parse worker found in one body. `reason` is set when the body could not be used."""
+
+    bytes: int = 0  # length of the decoded body
+    digest: str = ""  # sha256 of the decoded body, hex
+    charset: str | None = None  # WHATWG name of the encoding used
+    title: str | None = None
+    description: str | None = None
+    language: str | None = None
+    canonical: str | None = None  # canonicalised; a hint only
+    robots: list[str] = []  # directives of meta robots that apply to us, lower-cased ("noindex", "nofollow", …)
+    refresh: str | None = None  # target of a meta refresh, canonicalised
+    links: list[PageLink] = []  # also the entries of a sitemap
+    sitemaps: list[PageLink] = []  # entries of a sitemap index
+    dropped_links: int = 0  # links beyond the limit per page, counted and left out
+    reason: Reason | None = None
+    detail: str = ""
+    notes: list[str] = []  # deviations that were tolerated: "gzip without trailer", "charset from content", …
+
+
+EMPTY_PARSED: Final = Parsed()
+
+
+class Record(Struct, frozen=True, omit_defaults=False):
+    """One line of the output: the names are a contract (see docs/architecture.md)."""
+
+    url: str
+    outcome: Outcome
+    reason: Reason | None
+    detail: str | None
+    status: int | None
+    fetched_at: str | None
+    elapsed_ms: int | None
+    depth: int
+    via: Via
+    referrer: str | None
+    redirect_to: str | None
+    ip: str | None
+    content_type: str | None
+    charset: str | None
+    bytes: int | None
+    digest: str | None
+    title: str | None
+    description: str | None
+    language: str | None
+    canonical: str | None
+    robots: list[str]
+    attempts: int
+    headers: dict[str, Any] | None = None
+    links: list[str] | None = None
