@@ -184,3 +184,35 @@ class Record(Struct, frozen=True, omit_defaults=False):
     attempts: int
     headers: dict[str, Any] | None = None
     links: list[str] | None = None
+
+
+class Snapshot(Struct, frozen=True):
+    """How a running crawl stands at one moment, for the live view and the progress lines."""
+
+    elapsed: float  # seconds of this run
+    state: str  # "running", "draining", "stopped", "finished"
+    queued: int  # URLs without outcome, those in work included
+    in_flight: int  # requests
+    parsing: int  # pages at or before the parse workers
+    storing: int  # pages whose transaction is not durable yet
+    done: int  # URLs with an outcome, over all runs
+    outcomes: dict[str, int]
+    reasons: dict[str, int]
+    refused: dict[str, int]  # links refused at the door, by rule
+    bytes: int  # decoded, over all runs
+    pages_per_second: float  # over the last seconds
+    hosts: int  # with queued URLs
+    waiting_hosts: list[tuple[str, float, int]]  # (name, seconds until it may be asked again, requests in flight), slowest first, at most 10
+    workers: int
+    worker_restarts: int
+    lag: float  # longest reactor lag of the last seconds, in seconds
+
+
+class Result(Struct, frozen=True):
+    """How a run ended."""
+
+    state: str  # "finished" or "stopped"
+    why: str  # "done", "max_pages", "max_time", "signal", "error"
+    snapshot: Snapshot
+    fetched: int
+    failed: int

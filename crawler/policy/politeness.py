@@ -1,0 +1,144 @@
+"""Politeness as a data structure, not as sleeps: a heap of hosts ordered by the time each may be asked again.
+
+Invariants (held by `tests/unit/policy/test_politeness.py`):
+
+- a host never has more than `per_host` requests in flight;
+- two requests to a host are *sent* at least its delay apart: while one is started but not yet sent (it is still
+  connecting), no other is started, unless the delay is zero;
+- a host is on the heap only when it has work and may start a request at the time it stands there with;
+- every operation costs O(log hosts).
+
+All times are seconds of one monotonic clock, passed in as `now`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class HostState:
+    """What politeness knows of one host."""
+
+    delay: float  # between two sendings, seconds
+    next_at: float  # no request before this time
+    in_flight: int = 0
+    unsent: int = 0  # of those in flight, not written to a connection yet
+    scheduled_at: float | None = None  # the heap entry that counts
+    failures: int = 0  # connection-level failures in a row
+
+
+class Politeness:
+    """The hosts that have work, by the time they may be asked.
+
+    The engine calls `offer` when a host has work, `acquire` to take the host whose turn it is, `start`, `sent`
+    and `finish` around each request, and offers the host again as long as it has work.
+    """
+
+    def __init__(self, *, per_host: int, delay: float, floor: float = 0.0) -> None:
+        """Allow `per_host` requests in flight and one sending per `delay` seconds; none at all before `floor`."""
+        self._per_host = per_host
+        self._delay = delay
+        self._floor = floor
+        self._hosts: dict[str, HostState] = {}
+        self._heap: list[tuple[float, str]] = []
+
+    def __repr__(self) -> str:
+        busy = sum(state.in_flight for state in self._hosts.values())
+        return f"<Politeness hosts={len(self._hosts)} in_flight={busy} scheduled={len(self._heap)}>"
+
+    def state(self, host: str) -> HostState:
+        """Return the state of `host`, made on first sight."""
+        found = self._hosts.get(host)
+        if found is None:
+            found = self._hosts[host] = HostState(self._delay, self._floor)
+        return found
+
+    def offer(self, host: str, now: float) -> None:
+        """Say that `host` has work: it is scheduled for its time unless it is busy or already scheduled."""
+        state = self.state(host)
+        if state.in_flight >= self._per_host or (state.unsent and state.delay > 0):
+            return
+        at = max(state.next_at, now)
+        if state.scheduled_at is None or at < state.scheduled_at:
+            state.scheduled_at = at
+            heapq.heappush(self._heap, (at, host))
+
+    def acquire(self, now: float) -> str | None:
+        """Take the host whose time has come first, or None when no host may be asked yet."""
+        while self._heap and self._heap[0][0] <= now:
+            at, host = heapq.heappop(self._heap)
+            state = self._hosts.get(host)
+            if state is None or state.scheduled_at != at:
+                continue  # replaced by a later entry
+            state.scheduled_at = None
+            if state.next_at > now:  # paused since it was scheduled
+                self.offer(host, now)
+                continue
+            return host
+        return None
+
+    def next_time(self) -> float | None:
+        """Return when `acquire` may succeed next, or None when no host has work that may start."""
+        while self._heap:
+            at, host = self._heap[0]
+            state = self._hosts.get(host)
+            if state is not None and state.scheduled_at == at:
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    def start(self, host: str, now: float) -> None:
+        """Count a request of `host` as in flight, not sent yet."""
+        state = self.state(host)
+        state.in_flight += 1
+        state.unsent += 1
+        state.next_at = max(state.next_at, now + state.delay)
+
+    def sent(self, host: str, now: float, *, again: bool = False) -> None:
+        """Note that a started request was written to its connection at `now` (`again`: once more, on a fresh one)."""
+        state = self.state(host)
+        if not again and state.unsent:
+            state.unsent -= 1
+        state.next_at = max(state.next_at, now + state.delay)
+
+    def finish(self, host: str, *, was_sent: bool) -> None:
+        """Note that a request is over: answered, failed or given up."""
+        state = self.state(host)
+        state.in_flight -= 1
+        if not was_sent and state.unsent:
+            state.unsent -= 1
+
+    def set_delay(self, host: str, delay: float, now: float) -> None:
+        """Ask for at least `delay` seconds between two sendings from now on (robots.txt's Crawl-delay)."""
+        state = self.state(host)
+        if delay > state.delay:
+            state.delay = delay
+            state.next_at = max(state.next_at, now + delay)
+
+    def pause(self, host: str, until: float) -> None:
+        """Let `host` rest until `until`: back-off, Retry-After."""
+        state = self.state(host)
+        state.next_at = max(state.next_at, until)
+
+    def failed(self, host: str) -> int:
+        """Count a connection-level failure; return how many came in a row."""
+        state = self.state(host)
+        state.failures += 1
+        return state.failures
+
+    def succeeded(self, host: str) -> None:
+        """Note that the host answered: its row of failures ends."""
+        self.state(host).failures = 0
+
+    def waiting(self, now: float) -> list[tuple[str, float, int]]:
+        """Return hosts that are in flight or must wait: (name, seconds to wait, in flight), the longest wait first."""
+        rows = [(name, max(0.0, state.next_at - now), state.in_flight) for name, state in self._hosts.items()]
+        return sorted((row for row in rows if row[1] > 0 or row[2]), key=lambda row: (-row[1], -row[2], row[0]))
+
+    def forget(self, host: str, now: float) -> None:
+        """Drop the state of a host without work once nothing in it matters any more; bounded memory depends on it."""
+        state = self._hosts.get(host)
+        if state and not state.in_flight and state.next_at <= now and state.delay == self._delay and not state.failures:
+            del self._hosts[host]

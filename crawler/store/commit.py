@@ -1,0 +1,388 @@
+"""Group commit: one writer thread turns what the reactor submits into one transaction per batch.
+
+The reactor thread calls `submit` and gets a Deferred that fires once the operation is durable. The writer thread alone
+touches SQLite and the files. What a batch brought to light (new tasks, counters) is handed back in one call, in the order of
+the transactions, before the Deferreds of that batch fire.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from crawler.errors import CrawlError, StoreError
+from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier
+from crawler.frontier.window import Place
+from crawler.model import Outcome, Record, Task, Via
+from crawler.store.counters import Counters
+from crawler.store.home import Home
+from crawler.store.outputs import StreamOutput
+from crawler.store.schema import REFUSED_KEPT, write_meta
+
+
+class Refusal(Struct, frozen=True):
+    """A link that did not pass the door, and the rule that decided."""
+
+    key: int
+    url: str
+    rule: str
+    referrer: str | None
+
+
+class Completion(Struct, frozen=True):
+    """The end of a URL: its outcome, its record, the links it brought. One transaction holds all of it."""
+
+    task: Task
+    record: Record
+    candidates: list[Candidate]
+    refused: list[Refusal]
+    decoded_bytes: int = 0
+
+
+class Postponement(Struct, frozen=True):
+    """A URL that will be tried again: attempts made, and the wall time before which it waits."""
+
+    task: Task
+    attempts: int
+    not_before: float
+
+
+class Admission(Struct, frozen=True):
+    """Links that come from no page: seeds, sitemaps named by robots.txt."""
+
+    candidates: list[Candidate]
+    refused: list[Refusal]
+
+
+class HostPause(Struct, frozen=True):
+    """A host asked for rest until a wall time."""
+
+    host: str
+    until: float
+
+
+class RobotsFile(Struct, frozen=True):
+    """A robots.txt entry to keep, as JSON."""
+
+    origin: str
+    entry: bytes
+
+
+class StateChange(Struct, frozen=True):
+    """The crawl's own state: ``running``, ``stopped``, ``finished``."""
+
+    state: str
+    elapsed: float = 0.0
+
+
+class Refill(Struct, frozen=True):
+    """A read: what the queue of `host` holds beyond `after`."""
+
+    host: str
+    after: Place
+    limit: int
+
+
+Operation = Completion | Postponement | Admission | HostPause | RobotsFile | StateChange | Refill
+
+
+class Committed(Struct, frozen=True):
+    """What a transaction brought to light."""
+
+    tasks: list[Task]
+    counters: Counters
+
+
+class CallInReactor(Protocol):
+    """`reactor.callFromThread`."""
+
+    def __call__(self, call: Callable[..., Any], *args: Any) -> object:
+        """Run `call(*args)` in the reactor's thread."""
+
+
+_HURRY: Final = object()
+_CLOSE: Final = object()
+
+
+class Writer:
+    """The writer thread and its queue."""
+
+    def __init__(
+        self,
+        home: Home,
+        frontier: SqliteFrontier,
+        *,
+        call_in_reactor: CallInReactor,
+        on_committed: Callable[[Committed], None],
+        interval: float,
+        batch_pages: int,
+        streams: Iterable[StreamOutput] = (),
+        keep_edges: bool = False,
+    ) -> None:
+        """Commit every `interval` seconds or `batch_pages` operations, whichever comes first."""
+        self._home = home
+        self._db = home.connection
+        self._frontier = frontier
+        self._call = call_in_reactor
+        self._on_committed = on_committed
+        self._interval = interval
+        self._batch_pages = batch_pages
+        self._streams = list(streams)
+        self._keep_edges = keep_edges
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._counters = Counters.load(self._db)
+        self._refused_kept: int = self._db.execute("SELECT count(*) FROM refused").fetchone()[0]
+        self._broken: StoreError | None = None
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self.backlog = 0  # operations submitted and not yet durable; reactor thread only
+
+    # -- reactor thread ------------------------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> Counters:
+        """The counters as of the last transaction."""
+        return self._counters
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, operation: Operation) -> Deferred[Any]:
+        """Queue an operation; the Deferred fires when it is durable (a `Refill`: with what was read).
+
+        It fails with StoreError when the disk does not take it; nothing of its batch counts then.
+        """
+        done: Deferred[Any] = Deferred()
+        self.backlog += 1
+        self._queue.put((operation, done))
+        return done
+
+    def hurry(self) -> None:
+        """Commit what is queued now: nothing else is going on that a larger batch could wait for."""
+        self._queue.put((_HURRY, None))
+
+    def close(self) -> Deferred[None]:
+        """Commit what is queued, end the thread, close the home."""
+        if not self._thread.is_alive():
+            self._home.close()
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._queue.put((_CLOSE, done))
+        return done
+
+    def _acknowledge(self, committed: Committed | None, acks: list[tuple[Deferred[Any], Any]]) -> None:
+        self.backlog -= len(acks)
+        if committed is not None:
+            self._on_committed(committed)
+        for done, result in acks:
+            done.callback(result)
+
+    def _refuse(self, error: StoreError, waiting: list[Deferred[Any]]) -> None:
+        self.backlog -= len(waiting)
+        for done in waiting:
+            done.errback(Failure(error))
+
+    # -- writer thread -------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            batch, closing = self._gather()
+            if batch:
+                self._serve(batch)
+            if closing is not None:
+                self._home.close()
+                self._call(closing.callback, None)
+                return
+
+    def _gather(self) -> tuple[list[tuple[Operation, Deferred[Any]]], Deferred[None] | None]:
+        """Wait for the first operation, then collect until the batch is full, its time is up, or somebody is in a hurry."""
+        batch: list[tuple[Operation, Deferred[Any]]] = []
+        deadline = 0.0
+        while True:
+            try:
+                item, done = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None)
+            except Empty:
+                return batch, None
+            if item is _CLOSE:
+                return batch, done
+            if item is _HURRY:
+                if batch:
+                    return batch, None
+                continue
+            if isinstance(item, Refill):
+                self._serve_read(item, done)
+                continue
+            if not batch:
+                deadline = time.monotonic() + self._interval
+            batch.append((item, done))
+            if len(batch) >= self._batch_pages:
+                return batch, None
+
+    def _serve_read(self, read: Refill, done: Deferred[Any]) -> None:
+        try:
+            result = self._frontier.read_queue(read.host, read.after, read.limit)
+        except sqlite3.Error as error:
+            self._call(self._refuse, _store_error(self._home, error), [done])
+            return
+        self._call(self._acknowledge, None, [(done, result)])
+
+    def _serve(self, batch: list[tuple[Operation, Deferred[Any]]]) -> None:
+        """Make a batch durable and tell the reactor; after a failure every later batch is refused, too."""
+        if self._broken is None:
+            try:
+                committed = self._transact([operation for operation, _ in batch])
+            except (CrawlError, sqlite3.Error, OSError) as error:
+                self._broken = error if isinstance(error, StoreError) else _store_error(self._home, error)
+                self._roll_back()
+            else:
+                self._call(self._acknowledge, committed, [(done, None) for _, done in batch])
+                return
+        self._call(self._refuse, self._broken, [done for _, done in batch])
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _transact(self, operations: list[Operation]) -> Committed:
+        """Files first, then one transaction. The order is the whole guarantee: see the package's docstring."""
+        completions = [operation for operation in operations if isinstance(operation, Completion)]
+        counters = self._counters.copy()
+        records = [completion.record for completion in completions]
+        lines = [self._home.records.encoder.encode([record]) for record in records]
+        places = self._append(records, lines)
+        self._sync_files(bool(records))
+        self._db.execute("BEGIN IMMEDIATE")
+        tasks = self._apply(operations, completions, places, counters)
+        self._store_lengths()
+        self._store_counters(counters)
+        self._commit()
+        self._counters = counters
+        for stream in self._streams if records else ():
+            stream.emit(stream.encoder.encode(records))
+        return Committed(tasks, counters)
+
+    def _append(self, records: list[Record], lines: list[bytes]) -> list[int]:
+        """Append to every file; return where each record begins in the record log."""
+        places = []
+        place = self._home.records.length
+        for line in lines:
+            places.append(place)
+            place += len(line)
+        if records:
+            self._home.records.append(b"".join(lines))
+            for output in self._home.outputs:
+                output.append(output.encoder.encode(records))
+        return places
+
+    def _sync_files(self, any_records: bool) -> None:
+        if any_records:
+            for output in (self._home.records, *self._home.outputs):
+                output.sync()
+
+    def _commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def _apply(self, operations: list[Operation], completions: list[Completion], places: list[int], counters: Counters) -> list[Task]:
+        """Write a batch into the open transaction; return the URLs that are newly queued."""
+        candidates: list[Candidate] = []
+        refused: list[Refusal] = []
+        for operation in operations:
+            match operation:
+                case Completion():
+                    refused += operation.refused
+                    counters.count(operation.record, operation.decoded_bytes)
+                    if not self._keep_edges:
+                        candidates += operation.candidates
+                case Admission():
+                    candidates += operation.candidates
+                    refused += operation.refused
+                case Postponement():
+                    self._frontier.postpone(operation.task, operation.attempts, operation.not_before)
+                    counters.retries += 1
+                case HostPause():
+                    self._frontier.pause_host(operation.host, operation.until)
+                case RobotsFile():
+                    self._db.execute("INSERT OR REPLACE INTO robots (origin, entry) VALUES (?, ?)", (operation.origin, operation.entry))
+                case StateChange():
+                    write_meta(self._db, "state", operation.state)
+                    counters.elapsed = max(counters.elapsed, operation.elapsed)
+                case Refill():
+                    raise AssertionError("reads are served apart")
+        if completions:
+            self._frontier.finish([(c.task, c.record.outcome, place) for c, place in zip(completions, places, strict=True)])
+        if self._keep_edges and completions:
+            candidates += self._edges(completions)
+        admitted = self._frontier.admit(candidates)
+        self._count_refused(admitted, refused, counters)
+        counters.admitted += len(admitted.tasks)
+        return admitted.tasks
+
+    def _edges(self, completions: list[Completion]) -> list[Candidate]:
+        """Under a depth limit: keep where each page leads, and count from the shortest path to it that is known by now."""
+        depths = self._frontier.parents_depth([completion.task.key for completion in completions])
+        rows, found = [], []
+        for completion in completions:
+            own = depths[completion.task.key]
+            near, far = [], []
+            for candidate in completion.candidates:
+                here = candidate.via in (Via.REDIRECT, Via.CANONICAL)
+                (near if here else far).append(candidate.key)
+                found.append(_at_depth(candidate, own if here else own + 1))
+            rows.append((completion.task.key, near, far))
+        self._frontier.remember_edges(rows)
+        return found
+
+    def _count_refused(self, admitted: Admitted, refused: list[Refusal], counters: Counters) -> None:
+        refused = refused + [Refusal(c.key, c.url, "host_budget", c.referrer) for c in admitted.over_budget]
+        counters.refused["depth"] = counters.refused.get("depth", 0) + admitted.too_deep
+        for refusal in refused:
+            if self._refused_kept < REFUSED_KEPT:
+                new = self._db.execute(
+                    "INSERT OR IGNORE INTO refused (key, url, rule, referrer) VALUES (?, ?, ?, ?)",
+                    (refusal.key, refusal.url, refusal.rule, refusal.referrer),
+                ).rowcount
+                if not new:
+                    continue
+                self._refused_kept += 1
+            counters.refused[refusal.rule] = counters.refused.get(refusal.rule, 0) + 1
+
+    def _store_lengths(self) -> None:
+        rows = [(output.path.name if output is self._home.records else str(output.path), output.length) for output in (self._home.records, *self._home.outputs)]
+        self._db.executemany("INSERT OR REPLACE INTO files (path, length) VALUES (?, ?)", rows)
+
+    def _store_counters(self, counters: Counters) -> None:
+        counters.store(self._db)
+        write_meta(self._db, "seq", self._frontier.seq)
+
+
+def _at_depth(candidate: Candidate, depth: int) -> Candidate:
+    return Candidate(candidate.key, candidate.url, candidate.host, candidate.kind, candidate.via, depth, candidate.hops, candidate.referrer)
+
+
+def _store_error(home: Home, error: Exception) -> StoreError:
+    found = StoreError(f"{home.folder}: a commit did not reach the disk: {error}; free some space and run the same command again")
+    found.__cause__ = error
+    return found
+
+
+__all__ = [
+    "Admission",
+    "Committed",
+    "Completion",
+    "HostPause",
+    "Outcome",
+    "Postponement",
+    "Refill",
+    "Refusal",
+    "RobotsFile",
+    "StateChange",
+    "Writer",
+]

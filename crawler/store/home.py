@@ -1,0 +1,210 @@
+"""A crawl's home: opened, locked, checked, and brought back to its last transaction."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from crawler import __version__
+from crawler.errors import HomeError, StoreError, UsageError
+from crawler.job import Job, differences
+from crawler.model import Record
+from crawler.store import schema
+from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
+
+DATABASE: Final = "crawl.sqlite"
+RECORDS: Final = "records.jsonl"
+LOCK: Final = "lock"
+_OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, LOCK})
+_REBUILD_BATCH: Final = 2_000
+_LOCK_TRIES: Final = 5
+
+
+class Home:
+    """An open, locked home. `resumed` says whether it held an unfinished crawl, `state` how it stands."""
+
+    def __init__(self, folder: Path, lock_fd: int, connection: sqlite3.Connection) -> None:
+        """Take over an open lock and database; use `open_home`."""
+        self.folder = folder
+        self.connection = connection
+        self._lock_fd = lock_fd
+        self.state: str = schema.read_meta(connection, "state") or "new"
+        self.resumed = self.state not in ("new",)
+        self.records = OutputFile(folder / RECORDS, JsonLines(), self._length(RECORDS))
+        self.outputs: list[OutputFile] = []
+
+    def _length(self, name: str) -> int:
+        row = self.connection.execute("SELECT length FROM files WHERE path = ?", (name,)).fetchone()
+        return row[0] if row else 0
+
+    def job(self) -> Job | None:
+        """Return the job that the home was made for, or None when it is new."""
+        stored = self.connection.execute("SELECT value FROM meta WHERE key = 'job'").fetchone()
+        if stored is None:
+            return None
+        try:
+            return msgspec.json.decode(stored[0], type=Job)
+        except msgspec.ValidationError as error:
+            raise HomeError(f"{self.folder}: its job cannot be read ({error}); choose another --dir") from error
+
+    def adopt(self, job: Job) -> None:
+        """Store the job of a new home, or check that a resumed one is asked to do the same crawl.
+
+        Raises UsageError naming what differs.
+        """
+        before = self.job()
+        if before is not None and (found := differences(before, job)):
+            raise UsageError(
+                f"{self.folder} holds another crawl ({'; '.join(found)}): choose another --dir, or start over with --fresh, which deletes it"
+            )
+        schema.write_meta(self.connection, "job", job)
+        schema.write_meta(self.connection, "version", __version__)
+        if before is None:
+            schema.write_meta(self.connection, "created", time.time())
+
+    def open_files(self, outputs: list[str], *, overwrite: bool) -> None:
+        """Open the record log and the outputs and cut each to its committed length; rebuild outputs that lack records.
+
+        Raises UsageError when an output exists that is not this crawl's, StoreError when one cannot be written.
+        """
+        try:
+            self.records.open()
+        except StoreError as error:
+            raise HomeError(f"{error}; the home is damaged, start over with --fresh or another --dir") from error
+        for name in outputs:
+            path = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() would follow a symlink
+            self._check_output(path, overwrite=overwrite)
+            output = OutputFile(path, encoder(format_of(name)), self._length(str(path)))
+            self._open_output(output)
+            self.outputs.append(output)
+
+    def _check_output(self, path: Path, *, overwrite: bool) -> None:
+        if path.parent == self.folder and path.name in _OWN:
+            raise UsageError(f"--output {path}: this file is the home's own; choose another name")
+        if not path.parent.is_dir():
+            raise UsageError(f"--output {path}: the folder {path.parent} does not exist; make it first")
+        if path.is_dir():
+            raise UsageError(f"--output {path}: is a folder; name a file")
+        ours = self.connection.execute("SELECT 1 FROM files WHERE path = ?", (str(path),)).fetchone()
+        if not ours and not overwrite and path.exists() and path.stat().st_size:
+            raise UsageError(f"--output {path}: exists already and is not this crawl's; choose another name, or --overwrite replaces it")
+
+    def _open_output(self, output: OutputFile) -> None:
+        """Open an output; where it is new while records exist, or was cut or deleted, write it again from the record log."""
+        wanted = output.length
+        have = output.path.stat().st_size if output.path.exists() else 0
+        if wanted and have >= wanted:
+            output.open()
+            return
+        output.length = 0
+        output.open()
+        batch: list[Record] = []
+        for record in self.read_records():
+            batch.append(record)
+            if len(batch) >= _REBUILD_BATCH:
+                output.append(output.encoder.encode(batch))
+                batch = []
+        output.append(output.encoder.encode(batch))
+        output.sync()
+        self.connection.execute("INSERT OR REPLACE INTO files (path, length) VALUES (?, ?)", (str(output.path), output.length))
+
+    def read_records(self) -> Iterator[Record]:
+        """Yield every committed record."""
+        yield from read_log(self.folder / RECORDS, self.records.length)
+
+    def close(self) -> None:
+        """Close everything and let go of the lock."""
+        for output in (self.records, *self.outputs):
+            output.close()
+        self.connection.close()
+        os.close(self._lock_fd)
+
+
+def read_log(path: Path, length: int) -> Iterator[Record]:
+    """Yield the records in the first `length` bytes of a record log."""
+    decoder = msgspec.json.Decoder(Record)
+    if not length:
+        return
+    with path.open("rb") as log:
+        left = length
+        while left > 0 and (line := log.readline()):
+            left -= len(line)
+            yield decoder.decode(line)
+
+
+def open_home(folder: Path, *, fresh: bool = False) -> Home:
+    """Open or make the home at `folder` and lock it.
+
+    `fresh` deletes the crawl it holds. Raises HomeError when the folder is no home, locked, read-only, of a newer version,
+    or on a full disk.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100
+    if folder.exists() and not folder.is_dir():
+        raise HomeError(f"{folder} is a file, not a crawl's home; choose another --dir")
+    if folder.is_dir() and not (folder / DATABASE).exists() and (other := sorted({entry.name for entry in folder.iterdir()} - _OWN)):
+        raise HomeError(f"{folder} is not a crawl's home: it holds other files ({other[0]}, …); choose another --dir")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock_fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise HomeError(f"{folder}: cannot be used as home: {error.strerror}; choose another --dir") from error
+    try:
+        _lock(folder, lock_fd)
+        if fresh:
+            _delete(folder)
+        return Home(folder, lock_fd, schema.connect(folder / DATABASE, create=True))
+    except BaseException:
+        os.close(lock_fd)
+        raise
+
+
+def _lock(folder: Path, lock_fd: int) -> None:
+    """Take the kernel's lock: it dies with its process, so a crash leaves nothing behind."""
+    for patience in range(_LOCK_TRIES):  # `is_locked` in another process holds it for an instant
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if patience < _LOCK_TRIES - 1:
+                time.sleep(0.02)
+                continue
+        holder = os.pread(lock_fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise HomeError(f"{folder} is in use by another process (pid {holder}): wait for it, stop it, or choose another --dir")
+    try:
+        os.ftruncate(lock_fd, 0)
+        os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise HomeError(f"{folder}: cannot be written: {error.strerror}; free some space or choose another --dir") from error
+
+
+def is_locked(folder: Path) -> int | None:
+    """Return the pid of the process that crawls in `folder`, or None when none does."""
+    try:
+        fd = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else -1
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _delete(folder: Path) -> None:
+    """Delete the crawl that a home holds; only files that are a home's own."""
+    database = folder / DATABASE
+    if database.exists():
+        schema.connect(database, create=False).close()  # refuses what is not a crawl's
+    for name in sorted(_OWN - {LOCK}):
+        (folder / name).unlink(missing_ok=True)

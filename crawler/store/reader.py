@@ -1,0 +1,118 @@
+"""Reading a home, also while another process crawls in it: status, records, why."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from crawler.errors import HomeError
+from crawler.frontier.sqlite import State
+from crawler.job import Job
+from crawler.model import Record
+from crawler.store.counters import Counters
+from crawler.store.home import DATABASE, RECORDS, is_locked, read_log
+from crawler.store.schema import check_version, read_meta
+from crawler.url import fingerprint
+
+
+class Status(Struct, frozen=True):
+    """How a crawl stands."""
+
+    home: str
+    state: str  # "running", "stopped", "finished"; a killed crawl is "stopped"
+    pid: int | None
+    seeds: list[str]
+    queued: int
+    counters: Counters
+    outputs: dict[str, int]  # path: committed bytes
+
+
+class Known(Struct, frozen=True):
+    """What the home knows of one URL."""
+
+    url: str
+    state: str  # "done", "queued", "too_deep", "refused", "unknown"
+    rule: str | None = None
+    record: Record | None = None
+    depth: int | None = None
+    via: str | None = None
+    referrer: str | None = None
+    attempts: int | None = None
+
+
+class HomeReader:
+    """A read-only view of a home."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the home at `folder`. Raises HomeError when it is none."""
+        self.folder = folder
+        database = folder / DATABASE
+        if not database.is_file():
+            raise HomeError(f"{folder} is not a crawl's home (it has no {DATABASE}); 'crawl run --dir {folder} URL' would make one")
+        try:
+            self._db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            check_version(self._db, database)
+        except sqlite3.DatabaseError as error:
+            raise HomeError(f"{database}: cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Close the view."""
+        self._db.close()
+
+    def job(self) -> Job:
+        """Return the crawl's job. Raises HomeError when the home holds none yet."""
+        stored = self._db.execute("SELECT value FROM meta WHERE key = 'job'").fetchone()
+        if stored is None:
+            raise HomeError(f"{self.folder} holds no crawl yet")
+        return msgspec.json.decode(stored[0], type=Job)
+
+    def status(self) -> Status:
+        """Return how the crawl stands now."""
+        pid = is_locked(self.folder)
+        state = read_meta(self._db, "state") or "new"
+        if state == "running" and pid is None:
+            state = "stopped"
+        (queued,) = self._db.execute("SELECT count(*) FROM queue").fetchone()
+        files = dict(self._db.execute("SELECT path, length FROM files WHERE path <> ?", (RECORDS,)))
+        return Status(str(self.folder), state, pid, self.job().seeds, queued, Counters.load(self._db), files)
+
+    def records(self) -> Iterator[Record]:
+        """Yield every committed record, in the order of their commits."""
+        row = self._db.execute("SELECT length FROM files WHERE path = ?", (RECORDS,)).fetchone()
+        yield from read_log(self.folder / RECORDS, row[0] if row else 0)
+
+    def robots(self, origin: str) -> bytes | None:
+        """Return the stored robots.txt entry of an origin (JSON), or None."""
+        row = self._db.execute("SELECT entry FROM robots WHERE origin = ?", (origin,)).fetchone()
+        return row[0] if row else None
+
+    def known(self, url: str) -> Known:
+        """Return what is known of a canonical URL."""
+        row = self._db.execute("SELECT state, line, depth, via, referrer FROM urls WHERE key = ? AND url = ?", (fingerprint(url), url)).fetchone()
+        if row is None:
+            row = self._db.execute("SELECT state, line, depth, via, referrer FROM urls WHERE url = ? LIMIT 1", (url,)).fetchone()
+        if row is None:
+            return self._refused(url)
+        state, line, depth, via, referrer = row
+        name = State(state).name.lower()
+        record = self._record_at(line) if state == State.DONE else None
+        return Known(url, name, record=record, depth=depth, via=via, referrer=referrer, attempts=self._attempts(url))
+
+    def _refused(self, url: str) -> Known:
+        row = self._db.execute("SELECT rule, referrer FROM refused WHERE key = ? AND url = ?", (fingerprint(url), url)).fetchone()
+        return Known(url, "refused", rule=row[0], referrer=row[1]) if row else Known(url, "unknown")
+
+    def _record_at(self, line: int) -> Record:
+        with (self.folder / RECORDS).open("rb") as log:
+            log.seek(line)
+            return msgspec.json.decode(log.readline(), type=Record)
+
+    def _attempts(self, url: str) -> int | None:
+        row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (fingerprint(url),)).fetchone()
+        return row[0] if row else None
