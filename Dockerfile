@@ -9,7 +9,6 @@ WORKDIR /src
 RUN python -m venv /opt/crawl
 COPY pyproject.toml README.md LICENSE ./
 COPY crawler ./crawler
-COPY config ./config
 RUN /opt/crawl/bin/pip install . && /opt/crawl/bin/python -m compileall -q /opt/crawl/lib
 
 FROM python:3.13-slim-bookworm
