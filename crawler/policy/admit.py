@@ -1,0 +1,90 @@
+"""The one door: seeds, links, redirects, refreshes and sitemap entries enter the crawl here or not at all.
+
+What the door cannot know, *seen before?* and *budget left?*, the frontier answers inside its transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from crawler import url as urls
+from crawler.model import Kind, Link, Via
+from crawler.policy import traps
+from crawler.policy.scope import Rule, Scope
+
+DEPTH_RULE: Final = "depth"
+"""The last rule asked: a link it refuses has passed all others, and may come in when a shorter path is found."""
+REDIRECTS_RULE: Final = "redirects"
+SITEMAP_NESTING_RULE: Final = "trap:sitemap_nesting"
+TRAPS_RULE: Final = "trap"
+"""What `Door.explain` calls the question that all ``trap:…`` rules answer, when none of them refuses."""
+
+MAX_SITEMAP_DEPTH: Final = 5
+"""Sitemap indexes may not nest at all (sitemaps.org); some do, once. Endless ones are a trap."""
+
+
+class Door:
+    """Decides about each link found, in the order: scope, traps, redirects, depth.
+
+    `depth` is the greatest depth let in (None: any), `max_redirects` the greatest number of redirects in a row. Special cases:
+
+    - A seed passes the scope's site and ``include``, not ``exclude``, and is no trap: somebody asked for it.
+    - Where a seed redirects to passes like a seed and *extends the scope* by its site: somebody who names ``example.com``
+      expects ``www.example.com``. A resumed crawl must extend its scope again by every stored URL that is a redirect of depth 0.
+    - A sitemap may lie elsewhere if robots.txt names it, or beside the index that lists it. The pages it lists are judged as
+      any link. Sitemaps have no page depth; they may be nested five deep.
+    """
+
+    def __init__(self, scope: Scope, *, depth: int | None, max_redirects: int, traps: bool = True) -> None:
+        self._scope = scope
+        self._depth = depth
+        self._max_redirects = max_redirects
+        self._traps = traps
+
+    def admit(self, link: Link) -> str | None:
+        """Return the name of the rule that refuses `link`, or None: it may enter."""
+        for rule, passed in self._ask(link):
+            if not passed:
+                return rule
+        if link.depth == 0 and self._is_seed_redirect(link):
+            self._scope.extend(link.url)
+        return None
+
+    def explain(self, link: Link) -> list[tuple[str, bool]]:
+        """Return every rule asked about `link`, in order, with its answer; the last one is False if the link is refused."""
+        trail = []
+        for rule, passed in self._ask(link):
+            trail.append((rule, passed))
+            if not passed:
+                break
+        return trail
+
+    def _ask(self, link: Link) -> Iterator[tuple[str, bool]]:
+        for rule, passes in self._scope_rules(link):
+            yield rule, bool(passes(link.url))
+        if self._traps and link.via is not Via.SEED:
+            trap = traps.refusal(link.url)
+            yield trap or TRAPS_RULE, trap is None
+        if link.hops:
+            yield REDIRECTS_RULE, link.hops <= self._max_redirects
+        if link.kind is Kind.SITEMAP:
+            yield SITEMAP_NESTING_RULE, link.depth <= MAX_SITEMAP_DEPTH
+        elif self._depth is not None:
+            yield DEPTH_RULE, link.depth <= self._depth
+
+    def _scope_rules(self, link: Link) -> list[Rule]:
+        if link.via is Via.SEED or (link.depth == 0 and self._is_seed_redirect(link)) or _is_declared_sitemap(link):
+            return self._scope.exclusions
+        return self._scope.rules
+
+    def _is_seed_redirect(self, link: Link) -> bool:
+        return link.via is Via.REDIRECT and link.depth == 0 and link.referrer is not None and self._scope.is_seed(link.referrer)
+
+
+def _is_declared_sitemap(link: Link) -> bool:
+    if link.kind is not Kind.SITEMAP:
+        return False
+    if link.via is Via.ROBOTS:
+        return True
+    return link.referrer is not None and urls.origin(link.referrer) == urls.origin(link.url)
