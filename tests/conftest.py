@@ -30,7 +30,7 @@ def lacking(what: str, package: str) -> None:
 
 
 @pytest.fixture
-def documentation() -> Callable[[str, str], Path]:
+def documentation() -> Documentation:
     """Return a function that gives the folder of an installed documentation package, or skips."""
 
     def find(folder: str, package: str) -> Path:
@@ -43,7 +43,7 @@ def documentation() -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def nginx_site(tmp_path: Path) -> Iterator[Callable[[Path], Nginx]]:
+def nginx_site(tmp_path: Path) -> Iterator[NginxSite]:
     """Return a function that serves a folder with a private nginx until the test ends."""
     with contextlib.ExitStack() as stack:
         count = iter(range(100))
@@ -59,7 +59,7 @@ def nginx_site(tmp_path: Path) -> Iterator[Callable[[Path], Nginx]]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Callable[..., SiteProcess]]:
+def site(tmp_path: Path) -> Iterator[Site]:
     """Return a function that starts a server of tests/sites: ``site("generated", "--pages", 100)``."""
     with contextlib.ExitStack() as stack:
         count = iter(range(100))
@@ -94,7 +94,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def crawl(tmp_path: Path) -> Callable[..., Finished]:
+def crawl(tmp_path: Path) -> Crawl:
     """Return a function that runs ``crawl`` to its end: ``crawl("run", url, "--dir", home, timeout=60)``."""
 
     def run(*arguments: object, timeout: float = 120, env: dict[str, str] | None = None, cwd: Path | None = None) -> Finished:
@@ -167,7 +167,7 @@ class Running:
 
 
 @pytest.fixture
-def spawn_crawl(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def spawn_crawl(tmp_path: Path) -> Iterator[Spawn]:
     """Return a function that starts ``crawl`` in the background; what still runs at the test's end is killed by its pid."""
     with contextlib.ExitStack() as stack:
 
@@ -180,7 +180,7 @@ def spawn_crawl(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture
-def read_records() -> Callable[[Path], list[dict[str, Any]]]:
+def read_records() -> Read:
     """Return a function that reads a JSONL file; a torn or invalid line fails the test."""
 
     def read(path: Path) -> list[dict[str, Any]]:
@@ -189,3 +189,11 @@ def read_records() -> Callable[[Path], list[dict[str, Any]]]:
         return [json.loads(line) for line in text.split("\n")[:-1]]  # not splitlines: titles may hold U+2028
 
     return read
+
+
+Site = Callable[..., SiteProcess]
+Crawl = Callable[..., Finished]
+Spawn = Callable[..., Running]
+Read = Callable[[Path], list[dict[str, Any]]]
+Documentation = Callable[[str, str], Path]
+NginxSite = Callable[[Path], Nginx]

@@ -6,11 +6,9 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
-from sites.nginx import Nginx
-from sites.process import SiteProcess
+from conftest import NginxSite, Site
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -22,7 +20,7 @@ def get(url: str) -> tuple[int, bytes]:
             return error.code, error.read()
 
 
-def test_nginx_serves_a_folder_and_logs(nginx_site: Callable[[Path], Nginx], tmp_path: Path) -> None:
+def test_nginx_serves_a_folder_and_logs(nginx_site: NginxSite, tmp_path: Path) -> None:
     docroot = tmp_path / "docs"
     docroot.mkdir()
     (docroot / "index.html").write_text("<title>Hello</title>")
@@ -34,7 +32,7 @@ def test_nginx_serves_a_folder_and_logs(nginx_site: Callable[[Path], Nginx], tmp
     assert seen == [(200, "GET", "/", "text/html"), (404, "GET", "/absent.html", "text/html")]
 
 
-def test_generated_pages_are_the_same_every_time(site: Callable[..., SiteProcess]) -> None:
+def test_generated_pages_are_the_same_every_time(site: Site) -> None:
     first, second = (site("generated", "--pages", 100, "--missing-every", 5, "--redirect-every", 7, "--sitemap") for _ in range(2))
     for path in ("", "p/99.html", "p/35.html"):
         assert get(first.url + path) == get(second.url + path)
@@ -45,7 +43,7 @@ def test_generated_pages_are_the_same_every_time(site: Callable[..., SiteProcess
     assert get(f"{first.url}robots.txt")[0] == 404
 
 
-def test_generated_hosts_log_who_was_asked_when(site: Callable[..., SiteProcess]) -> None:
+def test_generated_hosts_log_who_was_asked_when(site: Site) -> None:
     hosts = site("generated", "--hosts", 3, "--pages", 4, "--latency", 0.2, "--robots", "User-agent: *\nDisallow: /p/3.html\n")
     before = time.monotonic()
     connections = [http.client.HTTPConnection("127.0.0.2", hosts.port, timeout=10) for _ in range(3)]
