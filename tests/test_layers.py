@@ -26,12 +26,16 @@ FLOORS = {
     "parse": 4,
     "policy": 3,
     "job": 3,
+    "lag": 3,
     "url": 2,
     "config": 2,
     "model": 1,
     "errors": 1,
 }
 """The floor of each room: a package or a file directly below crawler/. A new room is entered here and in docs/architecture.md."""
+
+STANDS_ON = {("visit", "store")}
+"""Pairs on one floor of which the first may use the second; fetch, parse and frontier do not know each other."""
 
 PARSERS = ("lxml", "selectolax", "parsel")
 MAX_FILE_LINES = 400
@@ -95,7 +99,7 @@ def test_imports_run_downward() -> None:
         f"{module} (floor {floor(module)}) imports {other} (floor {floor(other)})"
         for module in FILES
         for other in dependencies(module)
-        if room(other) != room(module) and floor(other) >= floor(module)
+        if room(other) != room(module) and floor(other) >= floor(module) and (room(module), room(other)) not in STANDS_ON
     ]
     assert not upward, "\n".join(upward)
 
