@@ -7,7 +7,6 @@ returns the values together with the origin of each, so that ``crawl config show
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +17,11 @@ from msgspec import Meta, Struct, field
 
 from crawler.errors import InvalidConfig
 
-Positive = Annotated[int, Meta(ge=1)]
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
-PositiveSeconds = Annotated[float, Meta(gt=0)]
+# The upper limits keep numbers exact in SQLite and in JSON, and infinity out of the timers.
+Positive = Annotated[int, Meta(ge=1, le=2**53)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+PositiveSeconds = Annotated[float, Meta(gt=0, le=1e9)]
 Scope = Literal["host", "domain", "prefix", "any"]
 Reactor = Literal["default", "select", "poll", "epoll", "asyncio", "uvloop"]
 
@@ -142,7 +142,7 @@ def load(
     if file is not None:
         layers.append((str(file), _read_file(file, problems)))
     if environment is not None:
-        layers.append(("environment", _read_environment(environment, problems)))
+        layers.append(("environment", _read_environment(environment)))
     if flags:
         layers.append(("flag", dict(flags)))
     for source, layer in layers:
@@ -212,7 +212,7 @@ def _read_file(file: Path, problems: list[str]) -> dict[str, Any]:
     return flat
 
 
-def _read_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, text in sorted(environment.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
@@ -242,6 +242,7 @@ def config_file_from(environment: Mapping[str, str]) -> Path | None:
     named = environment.get("CRAWL_CONFIG")
     if named:
         return Path(named)
-    base = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", ""), ".config")
-    own = Path(base) / "crawl" / "config.toml"
+    xdg = environment.get("XDG_CONFIG_HOME")
+    base = Path(xdg) if xdg else Path(environment.get("HOME", "")) / ".config"
+    own = base / "crawl" / "config.toml"
     return own if own.is_file() else None

@@ -12,7 +12,15 @@ from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import UsageError
 
-SAME_JOB: Final = ("scope.scope", "scope.include", "scope.exclude", "scope.depth", "scope.sitemaps", "politeness.robots", "politeness.nofollow")
+SAME_JOB: Final = (
+    "scope.scope",
+    "scope.include",
+    "scope.exclude",
+    "scope.depth",
+    "scope.sitemaps",
+    "politeness.robots",
+    "politeness.nofollow",
+)
 """Settings that decide which URLs belong to the crawl: a resumed crawl must have them as it began."""
 
 
@@ -53,12 +61,15 @@ def canonical_seed(seed: str) -> str:
     text = seed.strip()
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) or re.match(r"[^/:@\s]+:\d+(?:[/?#]|$)", text):
         text = f"https://{text}"
+    if re.match(r"/(?!/)|///", seed.strip()):  # a path: the URL standard would take its first name for a host
+        raise UsageError(f"{seed!r}: not a URL; write it like https://example.com/path")
     canonical = urls.canonicalise(text)
     if canonical is None:
+        shown = re.sub(r":(?!//).*@", ":…@", seed, flags=re.DOTALL)  # a password is not for logs
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
         if scheme and scheme[1].lower() not in ("http", "https"):
-            raise UsageError(f"{seed!r}: scheme {scheme[1]!r} cannot be crawled; URLs begin with http:// or https://")
-        raise UsageError(f"{seed!r}: not a URL; write it like https://example.com/path")
+            raise UsageError(f"{shown!r}: scheme {scheme[1]!r} cannot be crawled; URLs begin with http:// or https://")
+        raise UsageError(f"{shown!r}: not a URL; write it like https://example.com/path")
     return canonical
 
 

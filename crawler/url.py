@@ -7,10 +7,11 @@ Two spellings of one page become one string; nothing that may name another page 
 2. Only ``http`` and ``https`` are URLs to us; anything else is None.
 3. The fragment is dropped. Credentials (``user:password@``) are dropped: they are never fetched with, stored or logged.
 4. Percent-encoded unreserved characters (RFC 3986 section 2.3) are decoded (``%7E`` becomes ``~``), other triplets get upper-case
-   digits (``%2f`` becomes ``%2F``); a lone ``%`` stays as it is. ``a%2Fb`` and ``a/b`` stay two URLs.
+   digits (``%2f`` becomes ``%2F``). ``a%2Fb`` and ``a/b`` stay two URLs. A lone ``%`` stays as it is, and beside one nothing is
+   decoded: ``%%34%31`` must not become ``%41``.
 5. An empty query (``/page?``) is dropped; known click trackers (``utm_…``, ``gclid``, …) are dropped from the query; the order and
    the spelling of the other parameters stay.
-6. A host's trailing dot is dropped.
+6. A host's trailing dot is dropped; a host with two has an empty label and is none.
 7. Longer than `MAX_URL_LENGTH` after all that: None.
 """
 
@@ -64,7 +65,8 @@ def canonicalise(url: str, base: str | None = None) -> str | None:
 def _normalise_escapes(text: str) -> str:
     """Apply rules 4 and 5 to a URL that WHATWG parsing has already serialised."""
     if "%" in text:
-        text = _TRIPLET.sub(_triplet, text)
+        decoded, triplets = _TRIPLET.subn(_triplet, text)
+        text = decoded if triplets == text.count("%") else _TRIPLET.sub(_upper, text)
     head, mark, query = text.partition("?")
     if not mark:
         return text
@@ -79,13 +81,17 @@ def _triplet(match: re.Match[str]) -> str:
     return char if char in _UNRESERVED else match[0].upper()
 
 
+def _upper(match: re.Match[str]) -> str:
+    return match[0].upper()
+
+
 def _plain_authority(text: str, end: int) -> str | None:
     """Drop credentials and the host's trailing dot."""
     scheme, _, authority = text[:end].partition("://")
     host = authority.rpartition("@")[2]
     name, colon, port = host.partition(":") if not host.startswith("[") else (host, "", "")
     name = name.removesuffix(".")
-    if not name:
+    if not name or name.endswith("."):
         return None
     return f"{scheme}://{name}{colon}{port}{text[end:]}"
 

@@ -24,8 +24,9 @@ MAX_ROBOTS_BYTES: Final = 500 * 1024
 MAX_ROBOTS_FETCH: Final = 10 * MAX_ROBOTS_BYTES
 MAX_SITEMAPS: Final = 1_000
 MAX_WILDCARDS: Final = 5_000
-"""In all rules of our group, so that matching stays below some 20 ms in the worst of files. From there on a Disallow is cut before its
-first ``*``, and an Allow that has one is left out: never more is allowed than was written."""
+MAX_ESCAPES: Final = 20_000
+"""``*`` and ``%`` in all rules of our group, so that the worst of files costs some 20 ms a URL. A file with more is read so that nothing
+becomes allowed that was not: no Allow counts, and the Disallows beyond are cut before their first such character."""
 
 _FIELDS: Final = {
     **dict.fromkeys(("user-agent", "useragent", "user agent"), "agent"),
@@ -40,6 +41,7 @@ _NOT_PRINTABLE: Final = re.compile(rb"[\x80-\xff]")
 _CONTROLS_TO_SPACES: Final = bytes.maketrans(bytes(range(32)) + b"\x7f", b" " * 9 + b"\t\n  \r" + b" " * 19)
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml|script)\b", re.I)
+_COSTLY: Final = re.compile(r"[*%]")
 _TOKEN: Final = re.compile(r"[^\s/;,()]+")
 _COMPATIBLE: Final = re.compile(r"Mozilla/[^(]*\(compatible;\s*([^\s/;,()]+)", re.I)
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
@@ -171,20 +173,21 @@ def _compile(group: _Group, sitemaps: tuple[str, ...]) -> Rules:
 
 
 def _bounded(rules: list[tuple[bool, str]]) -> list[str]:
-    """Return the rules as lines, each once, with at most `MAX_WILDCARDS`; none when nothing is disallowed."""
+    """Return the rules as lines, each once, with a bounded number of wildcards and escapes; none when nothing is disallowed."""
     if all(allow for allow, _ in rules):
         return []
+    distinct = list(dict.fromkeys(rules))
+    written = "".join(pattern for _, pattern in distinct)
+    if written.count("*") <= MAX_WILDCARDS and written.count("%") <= MAX_ESCAPES:
+        return [f"{'Allow' if allow else 'Disallow'}: {pattern}" for allow, pattern in distinct]
     lines = []
-    wildcards = 0
-    for allow, written in dict.fromkeys(rules):
-        pattern = written
-        wildcards += written.count("*")
-        if wildcards > MAX_WILDCARDS and "*" in written:
-            if allow:
-                continue
-            pattern = written.partition("*")[0] or "/"
-        lines.append(f"{'Allow' if allow else 'Disallow'}: {pattern}")
-    return lines
+    wildcards = escapes = 0
+    for pattern in (pattern for allow, pattern in distinct if not allow):
+        wildcards += pattern.count("*")
+        escapes += pattern.count("%")
+        within = wildcards <= MAX_WILDCARDS and escapes <= MAX_ESCAPES
+        lines.append(f"Disallow: {pattern if within else _COSTLY.split(pattern, maxsplit=1)[0] or '/'}")
+    return list(dict.fromkeys(lines))
 
 
 def _seconds_per_request(value: str) -> float | None:
