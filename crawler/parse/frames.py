@@ -1,0 +1,176 @@
+"""Frames on the socket pair between the pool and a worker: pages one way, answers the other, each within a length limit.
+
+To the worker: one `Setup` first, then pages. A page is a fixed head (two lengths), a msgpack header and the raw body;
+the body is not wrapped in msgpack, which spares a copy of it on either side. To the parent: a fixed head
+(`Answer`, length) and a msgpack `Parsed`.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from crawler.model import Kind
+
+MAX_HEADER: Final = 1024 * 1024
+"""Bytes of a page's header: URL, Content-Type and Content-Encoding as the server sent them."""
+MAX_BODY: Final = 1024 * 1024 * 1024
+"""Bytes of a body that a worker accepts."""
+MAX_ANSWER: Final = 64 * 1024 * 1024
+"""Bytes of an answer that the parent accepts; what a page may report is limited well below (`links.MAX_REPORTED`)."""
+SOCKET_BUFFER: Final = 1024 * 1024
+"""Bytes of kernel buffer asked for, each way: a usual page goes in one write."""
+
+_PAGE_HEAD: Final = struct.Struct("!II")  # length of the header, length of the body
+_ANSWER_HEAD: Final = struct.Struct("!BI")  # Answer, length of the payload
+
+
+class Answer(IntEnum):
+    """What a worker says."""
+
+    READY = 0  # set up; the payload is empty
+    PARSED = 1
+    PARSED_LAST = 2  # the same, and the worker leaves: it has grown, or has done its share
+
+
+class FrameError(ValueError):
+    """The other side broke the framing or a length limit: it cannot be trusted with another frame."""
+
+
+class Setup(Struct, frozen=True):
+    """What a worker must know before the first page; sizes in bytes."""
+
+    page_memory: int
+    max_decoded: int
+    max_links: int
+    recycle_after: int
+    agent_token: str  # the name that ``<meta name="...">`` may address us by, lower case
+
+
+class ToParse(Struct, frozen=True):
+    """A body to parse, with the facts of its response that decide how."""
+
+    url: str  # canonical; links are resolved against it
+    kind: Kind
+    content_type: str | None
+    encodings: list[str]  # every Content-Encoding value, in order
+    body: bytes  # as it came off the wire, after the transfer coding
+    want_links: bool = True
+
+
+class _PageHeader(Struct, frozen=True, array_like=True):
+    url: str
+    kind: Kind
+    content_type: str | None
+    encodings: list[str]
+    want_links: bool
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_setup_decoder: Final = msgspec.msgpack.Decoder(Setup)
+_header_decoder: Final = msgspec.msgpack.Decoder(_PageHeader)
+
+
+def setup_frame(setup: Setup) -> bytes:
+    """Return the first frame to a worker."""
+    header = _encoder.encode(setup)
+    return _PAGE_HEAD.pack(len(header), 0) + header
+
+
+def page_frame(page: ToParse) -> list[bytes]:
+    """Return a page's frame as pieces to be written in order; the body is among them as it is.
+
+    Raises FrameError when the header or the body exceeds its limit.
+    """
+    header = _encoder.encode(_PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links))
+    if len(header) > MAX_HEADER or len(page.body) > MAX_BODY:
+        raise FrameError(f"page of {len(page.body)} bytes with {len(header)} bytes of header")
+    return [_PAGE_HEAD.pack(len(header), len(page.body)), header, page.body]
+
+
+def read_setup(sock: socket.socket) -> Setup | None:
+    """Block until the setup has arrived; None when the parent has gone."""
+    frame = _read_frame(sock)
+    return None if frame is None else _setup_decoder.decode(frame[0])
+
+
+def read_page(sock: socket.socket) -> ToParse | None:
+    """Block until a page has arrived; None when the parent has gone.
+
+    Raises FrameError when a length exceeds its limit, msgspec.DecodeError when the header is not one.
+    """
+    frame = _read_frame(sock)
+    if frame is None:
+        return None
+    header = _header_decoder.decode(frame[0])
+    return ToParse(header.url, header.kind, header.content_type, header.encodings, frame[1], header.want_links)
+
+
+def _read_frame(sock: socket.socket) -> tuple[bytes, bytes] | None:
+    head = _read_exactly(sock, _PAGE_HEAD.size)
+    if head is None:
+        return None
+    header_length, body_length = _PAGE_HEAD.unpack(head)
+    if header_length > MAX_HEADER or body_length > MAX_BODY:
+        raise FrameError(f"frame of {header_length} + {body_length} bytes")
+    header = _read_exactly(sock, header_length)
+    body = _read_exactly(sock, body_length)
+    return None if header is None or body is None else (header, body)
+
+
+def _read_exactly(sock: socket.socket, length: int) -> bytes | None:
+    """Return `length` bytes, or None at the end of the stream."""
+    if length == 0:
+        return b""
+    data = sock.recv(length, socket.MSG_WAITALL)
+    if len(data) == length:
+        return data
+    pieces = [data]
+    missing = length - len(data)
+    while missing:
+        data = sock.recv(missing, socket.MSG_WAITALL)
+        if not data:
+            return None
+        pieces.append(data)
+        missing -= len(data)
+    return b"".join(pieces)
+
+
+def answer_frame(answer: Answer, payload: bytes = b"") -> bytes:
+    """Return a worker's frame."""
+    return _ANSWER_HEAD.pack(answer, len(payload)) + payload
+
+
+class AnswerReader:
+    """Cuts the stream of a worker into its answers."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[Answer, bytes]]:
+        """Yield every answer that `data` completes.
+
+        Raises FrameError for an unknown answer or one above `MAX_ANSWER`.
+        """
+        self._buffer += data
+        start = 0
+        while len(self._buffer) - start >= _ANSWER_HEAD.size:
+            code, length = _ANSWER_HEAD.unpack_from(self._buffer, start)
+            if length > MAX_ANSWER or code not in _ANSWERS:
+                raise FrameError(f"answer {code} of {length} bytes")
+            end = start + _ANSWER_HEAD.size + length
+            if end > len(self._buffer):
+                break
+            payload = bytes(self._buffer[start + _ANSWER_HEAD.size : end])
+            start = end
+            yield _ANSWERS[code], payload
+        del self._buffer[:start]
+
+
+_ANSWERS: Final = {int(answer): answer for answer in Answer}

@@ -1,0 +1,74 @@
+"""The links of one document: deduplicated before and after they are resolved, and limited.
+
+This is the hottest code of a crawl: a usual page repeats each link three times, and resolving one costs more than finding it.
+So spellings are deduplicated first, and plain relative paths are joined here; all else goes to `crawler.url.canonicalise`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from crawler.model import PageLink
+from crawler.url import MAX_URL_LENGTH, canonicalise, fingerprint
+
+MAX_REPORTED: Final = 32 * 1024 * 1024
+"""Characters of URLs that one document may report; the rest counts as dropped."""
+
+_PLAIN: Final = re.compile(r"((?:\.\./)*)((?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_-][A-Za-z0-9._-]*)?)")
+"""A relative path that the URL standard leaves as it is: no scheme, query, escape, backslash or dot segment but leading ``../``."""
+
+_SPACE: Final = "\t\n\f\r "
+
+
+class Resolver:
+    """Resolves references against one base (a canonical URL), always to what `canonicalise(reference, base)` returns."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        path = base.partition("?")[0]
+        root = path.find("/", 8)
+        self._folders = [path[: index + 1] for index in range(root, len(path)) if path[index] == "/"] if root > 0 else []
+
+    def resolve(self, reference: str) -> str | None:
+        """Return the canonical URL of `reference`, None when it is not one of ours; no fragment may be in it."""
+        match = _PLAIN.fullmatch(reference)
+        if match is None or not reference or not self._folders:
+            return canonicalise(reference, self._base)
+        up, rest = match.groups()
+        folders = self._folders
+        url = folders[max(0, len(folders) - 1 - len(up) // 3)] + rest
+        return url if len(url) <= MAX_URL_LENGTH else None
+
+
+class References:
+    """References as a document spells them, each once; a reference is nofollow when each of its occurrences is."""
+
+    def __init__(self) -> None:
+        self._nofollow: dict[str, bool] = {}
+
+    def add(self, reference: str, nofollow: bool) -> None:
+        """Take one reference, as found in an attribute."""
+        reference = reference.partition("#")[0].strip(_SPACE)
+        self._nofollow[reference] = nofollow and self._nofollow.get(reference, True)
+
+    def resolve(self, resolver: Resolver, limit: int) -> tuple[list[PageLink], int]:
+        """Return at most `limit` links, each once, and how many more there were."""
+        return make_links(((resolver.resolve(reference), nofollow) for reference, nofollow in self._nofollow.items()), limit)
+
+
+def make_links(found: Iterable[tuple[str | None, bool]], limit: int) -> tuple[list[PageLink], int]:
+    """Deduplicate canonical URLs (None is passed over) and keep the first `limit`; return them and the number dropped."""
+    urls: dict[str, bool] = {}
+    for url, nofollow in found:
+        if url is not None:
+            urls[url] = nofollow and urls.get(url, True)
+    links: list[PageLink] = []
+    room = MAX_REPORTED
+    for url, nofollow in urls.items():
+        room -= len(url)
+        if len(links) == limit or room < 0:
+            break
+        links.append(PageLink(fingerprint(url), url, nofollow))
+    return links, len(urls) - len(links)

@@ -1,0 +1,360 @@
+"""The parent's side: a fixed number of worker processes, each with a short queue, fed from one queue of pages.
+
+A worker's queue is its socket: at most `WINDOW` pages and `WINDOW_BYTES` are in it, the first of which it is parsing. All
+others wait here. So when a worker has to be killed, what it was doing is known, and the pages behind it are still in hand.
+
+The mutable state is all in `ParsePool`: the pages that wait, the suspects that wait to be tried alone, and the workers.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred
+
+from crawler.config import ParseSettings
+from crawler.errors import WorkersDied
+from crawler.model import Parsed, Reason
+from crawler.parse.child import Child
+from crawler.parse.frames import Answer, FrameError, Setup, ToParse, page_frame
+
+WINDOW: Final = 3
+"""Pages in a worker's socket at once: one being parsed, one ready behind it, one on its way."""
+WINDOW_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of bodies in a worker's socket; a larger body goes alone."""
+START_TIME: Final = 30.0
+"""Seconds a worker may take to say that it is ready."""
+START_DEATHS: Final = 5
+"""So many workers that died while starting within `START_WINDOW` seconds end the pool."""
+START_WINDOW: Final = 10.0
+_FIRST_BACK_OFF: Final = 0.1
+_STOP_TIME: Final = 1.0
+_LATE: Final = 0.1  # seconds by which the sweeper notices that the reactor was held up
+
+
+class PoolReactor(Protocol):
+    """What the pool needs of a reactor."""
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Any:
+        """Call later; as in Twisted's IReactorTime."""
+
+    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        """Adopt a connected socket; as in Twisted's IReactorSocket."""
+
+
+class PoolStats(Struct, frozen=True):
+    """The pool at one moment, and what it went through."""
+
+    workers: int  # that are ready
+    busy: int  # of them, those with a page
+    waiting: int  # pages in no worker's queue
+    restarts: int  # workers that died or left and were replaced
+    killed: int  # workers killed because a page took too long
+
+
+class _Page:
+    """A page on its way: `deaths` counts the workers that died with it at the head of their queue."""
+
+    __slots__ = ("answer", "deaths", "done", "request", "size")
+
+    def __init__(self, request: ToParse, answer: Deferred[Parsed]) -> None:
+        self.request = request
+        self.answer = answer
+        self.size = len(request.body)
+        self.deaths = 0
+        self.done = False
+
+
+class _Worker:
+    """A child process, the pages in its socket, and when it began with the first of them."""
+
+    def __init__(self, child: Child, now: float) -> None:
+        self.child = child
+        self.queue: deque[_Page] = deque()
+        self.queued_bytes = 0
+        self.since = now  # when its present work began: starting up, or the page at the head of the queue
+        self.ready = False
+        self.retiring = False  # it said that it leaves
+        self.overdue = False  # it was killed for it
+
+    def allowed(self, page_time: float) -> float | None:
+        """Return how many seconds its present work may take, None when it has none."""
+        if self.overdue:
+            return None
+        if self.retiring or not self.ready:
+            return START_TIME
+        return page_time if self.queue else None
+
+    def has_room(self, size: int) -> bool:
+        """Say whether a page of `size` bytes may be sent."""
+        if not self.ready or self.retiring or self.overdue:
+            return False
+        if not self.queue:
+            return True
+        return len(self.queue) < WINDOW and self.queued_bytes + size <= WINDOW_BYTES and not self.queue[0].deaths
+
+
+class ParsePool:
+    """Parses pages in worker processes; `start` it once, `stop` it once."""
+
+    def __init__(
+        self,
+        reactor: PoolReactor,
+        settings: ParseSettings,
+        agent_token: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._setup = Setup(
+            page_memory=settings.page_memory,
+            max_decoded=settings.max_decoded,
+            max_links=settings.max_links,
+            recycle_after=settings.recycle_after,
+            agent_token=agent_token.lower(),
+        )
+        self._monotonic = monotonic
+        self.size = settings.workers or len(os.sched_getaffinity(0))
+        self._decoder = msgspec.msgpack.Decoder(Parsed)
+        self._waiting: deque[_Page] = deque()
+        self._suspects: deque[_Page] = deque()
+        self._workers: list[_Worker] = []
+        self._start_deaths: deque[float] = deque(maxlen=START_DEATHS)
+        self._fault: WorkersDied | None = None
+        self._running = False
+        self._sweep_call: Any = None
+        self._restarts = 0
+        self._killed = 0
+        self.backlog = 0
+        """Pages not answered yet."""
+        self.backlog_bytes = 0
+        """Bytes of their bodies."""
+
+    def start(self) -> None:
+        """Start the workers; they are ready a tenth of a second later, pages may come at once."""
+        self._running = True
+        for _ in range(self.size):
+            self._spawn()
+        self._sweep()
+
+    def parse(self, page: ToParse) -> Deferred[Parsed]:
+        """Have a page parsed.
+
+        Fires with a Parsed whatever the page does. Fails with WorkersDied when no worker can be kept alive or the pool
+        is stopped, and with CancelledError when cancelled: then the result is dropped.
+        """
+        answer: Deferred[Parsed] = Deferred(lambda _: self._cancelled(entry))
+        entry = _Page(page, answer)
+        if self._fault is not None or not self._running:
+            answer.errback(self._fault or WorkersDied("the parse workers are not running"))
+            return answer
+        self.backlog += 1
+        self.backlog_bytes += entry.size
+        worker = None if self._waiting else self._least_loaded(entry.size)
+        if worker is None:
+            self._waiting.append(entry)
+        else:
+            self._send(worker, entry)
+        return answer
+
+    def stats(self) -> PoolStats:
+        """Return the state of the pool now."""
+        ready = [worker for worker in self._workers if worker.ready]
+        return PoolStats(
+            workers=len(ready),
+            busy=sum(1 for worker in ready if worker.queue),
+            waiting=len(self._waiting) + len(self._suspects),
+            restarts=self._restarts,
+            killed=self._killed,
+        )
+
+    def pids(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [worker.child.pid for worker in self._workers]
+
+    def stop(self) -> Deferred[None]:
+        """End every worker, within a second or by force; fires when none is left. Unanswered pages fail with WorkersDied."""
+        self._running = False
+        if self._sweep_call is not None and self._sweep_call.active():
+            self._sweep_call.cancel()
+        stopped: Deferred[None] = Deferred()
+        self._fail_all(self._fault or WorkersDied("the parse workers were stopped"))
+        for worker in self._workers:
+            worker.child.close()
+        self._await_end(stopped, self._monotonic() + _STOP_TIME)
+        return stopped
+
+    # What happens to a page
+
+    def _least_loaded(self, size: int) -> _Worker | None:
+        best = None
+        for worker in self._workers:
+            if worker.has_room(size) and (best is None or len(worker.queue) < len(best.queue)):
+                best = worker
+        return best
+
+    def _send(self, worker: _Worker, page: _Page) -> None:
+        try:
+            frame = page_frame(page.request)
+        except FrameError as error:
+            self._finish(page, Parsed(reason=Reason.TOO_LARGE, detail=str(error)))
+            return
+        if not worker.queue:
+            worker.since = self._monotonic()
+        worker.queue.append(page)
+        worker.queued_bytes += page.size
+        worker.child.write(frame)
+
+    def _feed(self, worker: _Worker) -> None:
+        """Send what the worker has room for: a suspect when it can have it alone, else pages in their order."""
+        while self._suspects and not worker.queue and worker.has_room(0):
+            suspect = self._suspects.popleft()
+            if not suspect.done:
+                self._send(worker, suspect)
+        while self._waiting:
+            page = self._waiting[0]
+            if not page.done and not worker.has_room(page.size):
+                break
+            self._waiting.popleft()
+            if not page.done:
+                self._send(worker, page)
+
+    def _finish(self, page: _Page, result: Parsed | WorkersDied) -> None:
+        if page.done:
+            return
+        page.done = True
+        self.backlog -= 1
+        self.backlog_bytes -= page.size
+        if isinstance(result, Parsed):
+            page.answer.callback(result)
+        else:
+            page.answer.errback(result)
+
+    def _cancelled(self, page: _Page) -> None:
+        """Drop the result to come; a page that no worker has is not parsed at all."""
+        if not page.done:
+            page.done = True
+            self.backlog -= 1
+            self.backlog_bytes -= page.size
+            page.answer.errback(CancelledError())
+
+    def _fail_all(self, fault: WorkersDied) -> None:
+        pages = [page for worker in self._workers for page in worker.queue]
+        pages += [*self._suspects, *self._waiting]
+        self._suspects.clear()
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.queue.clear()
+            worker.queued_bytes = 0
+        for page in pages:
+            self._finish(page, fault)
+
+    # What a worker says
+
+    def _answered(self, worker: _Worker, answer: Answer, payload: bytes) -> None:
+        """Take an answer; raises FrameError or msgspec.DecodeError when it is none."""
+        if not self._running:
+            return
+        if answer is Answer.READY:
+            worker.ready = True
+            self._feed(worker)
+            return
+        if not worker.queue:
+            raise FrameError("an answer to no page")
+        parsed = self._decoder.decode(payload)
+        page = worker.queue.popleft()
+        worker.queued_bytes -= page.size
+        worker.since = self._monotonic()
+        if answer is Answer.PARSED_LAST:
+            worker.retiring = True
+        self._feed(worker)
+        self._finish(page, parsed)
+
+    # The life of workers
+
+    def _spawn(self) -> None:
+        if not self._running or self._fault is not None:
+            return
+        try:
+            child = Child(self._reactor, self._setup)
+        except OSError as error:  # no descriptors, no memory, no more processes
+            self._died_starting(f"could not be started: {error}")
+            return
+        worker = _Worker(child, self._monotonic())
+        self._workers.append(worker)
+        child.connect(
+            lambda answer, payload: self._answered(worker, answer, payload),
+            lambda ending: self._ended(worker, ending),
+        )
+
+    def _ended(self, worker: _Worker, ending: str) -> None:
+        """A worker's process is gone: its pages go back to the queue, but for one that had its chance."""
+        self._workers.remove(worker)
+        if not self._running:
+            return
+        self._restarts += 1
+        pages = list(worker.queue)
+        if pages and not worker.retiring:
+            suspect = pages.pop(0)
+            suspect.deaths += 1
+            self._judge(suspect, f"worker timed out after {self._settings.page_time:g} s" if worker.overdue else f"worker {ending}")
+        self._waiting.extendleft(page for page in reversed(pages) if not page.done)
+        if not worker.ready:
+            self._died_starting(ending)
+        elif worker.queue or worker.retiring:
+            self._spawn()
+        else:  # killed from outside while idle: no page to blame, no hurry
+            self._reactor.callLater(_FIRST_BACK_OFF, self._spawn)
+        for other in self._workers:
+            self._feed(other)
+
+    def _judge(self, suspect: _Page, detail: str) -> None:
+        if suspect.deaths > 1:
+            self._finish(suspect, Parsed(reason=Reason.PARSE, detail=detail))
+        elif not suspect.done:
+            self._suspects.append(suspect)
+
+    def _died_starting(self, ending: str) -> None:
+        now = self._monotonic()
+        self._start_deaths.append(now)
+        recent = sum(1 for death in self._start_deaths if now - death < START_WINDOW)
+        if recent == START_DEATHS:
+            self._fault = WorkersDied(
+                f"{START_DEATHS} parse workers died while starting (the last {ending}): is the installation whole, is there memory left?"
+            )
+            self._fail_all(self._fault)
+        else:
+            self._reactor.callLater(_FIRST_BACK_OFF * 2 ** (recent - 1), self._spawn)
+
+    def _sweep(self, due: float | None = None) -> None:
+        """Kill every worker that is overdue; one timer for all.
+
+        When the reactor itself was late, answers may lie unread in the sockets: the workers are given that time.
+        """
+        now = self._monotonic()
+        late = now - due if due is not None else 0.0
+        for worker in self._workers:
+            if late > _LATE:
+                worker.since += late
+            allowed = worker.allowed(self._settings.page_time)
+            if allowed is not None and now - worker.since > allowed:
+                worker.overdue = True
+                self._killed += 1
+                worker.child.kill()
+        interval = min(0.5, max(0.02, self._settings.page_time / 10))
+        self._sweep_call = self._reactor.callLater(interval, self._sweep, now + interval)
+
+    def _await_end(self, stopped: Deferred[None], deadline: float) -> None:
+        if not self._workers:
+            stopped.callback(None)
+            return
+        if self._monotonic() > deadline:
+            for worker in self._workers:
+                worker.child.kill()
+        self._reactor.callLater(0.01, self._await_end, stopped, deadline)

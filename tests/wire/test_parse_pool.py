@@ -1,0 +1,317 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import deferLater
+
+from crawler.config import ParseSettings
+from crawler.errors import WorkersDied
+from crawler.model import Kind, Parsed, Reason
+from crawler.parse import child
+from crawler.parse.frames import ToParse
+from crawler.parse.pool import WINDOW, ParsePool, PoolStats
+
+SPIN = b"<div>" * 300_000  # quadratic in lexbor: minutes
+
+
+def make_pool(**settings):
+    pool = ParsePool(reactor, ParseSettings(**{"workers": 1, **settings}), "crawl")
+    pool.start()
+    return pool
+
+
+def page(name, body=None):
+    return ToParse(f"http://h.example/{name}", Kind.PAGE, "text/html", [], body or b"<title>%s</title><a href=/x>" % str(name).encode())
+
+
+def memory_map(pid):
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+def exists(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+async def sleep(seconds):
+    await deferLater(reactor, seconds, lambda: None)
+
+
+async def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        await sleep(0.01)
+
+
+def titles(results):
+    return [parsed.title for parsed in results]
+
+
+async def test_every_page_gets_its_own_answer():
+    pool = make_pool(workers=2)
+    try:
+        answers = [pool.parse(page(number)) for number in range(300)]
+        assert pool.backlog == 300
+        assert pool.backlog_bytes == sum(len(page(number).body) for number in range(300))
+        results = await gatherResults(answers)
+        assert titles(results) == [str(number) for number in range(300)]
+        assert [link.url for link in results[7].links] == ["http://h.example/x"]
+        assert (pool.backlog, pool.backlog_bytes) == (0, 0)
+        assert pool.stats() == PoolStats(workers=2, busy=0, waiting=0, restarts=0, killed=0)
+    finally:
+        await pool.stop()
+
+
+async def test_one_worker_answers_in_order():
+    pool = make_pool()
+    try:
+        order = []
+        answers = [pool.parse(page(number)).addCallback(lambda parsed: order.append(parsed.title)) for number in range(50)]
+        await gatherResults(answers)
+        assert order == [str(number) for number in range(50)]
+    finally:
+        await pool.stop()
+
+
+async def test_large_bodies_pass():
+    pool = make_pool()
+    try:
+        body = b"<title>big</title>" + b"<p>text</p>" * 1_000_000 + b"<a href=/end>"
+        results = await gatherResults([pool.parse(page(number, body)) for number in range(3)])
+        assert [result.bytes for result in results] == [len(body)] * 3
+        assert results[2].links[0].url == "http://h.example/end"
+    finally:
+        await pool.stop()
+
+
+async def test_killing_a_worker_loses_no_page():
+    pool = make_pool(page_time=30.0)
+    try:
+        await pool.parse(page("warm"))
+        slow = b"<title>slow</title>" + b"<div>" * 20_000  # about half a second
+        answers = [pool.parse(page("slow", slow)), *(pool.parse(page(number)) for number in range(1, 6))]
+        (pid,) = pool.pids()
+        await sleep(0.1)
+        assert pool.stats().waiting == 6 - WINDOW
+        os.kill(pid, signal.SIGKILL)
+        assert titles(await gatherResults(answers)) == ["slow", "1", "2", "3", "4", "5"]
+        assert pool.stats().restarts == 1
+        assert pool.pids() != [pid]
+        assert not exists(pid)
+    finally:
+        await pool.stop()
+
+
+async def test_many_kills_lose_no_page():
+    pool = make_pool(workers=2)
+    try:
+        answers = [pool.parse(page(number, b"<title>%d</title>" % number + b"<div>" * 2000)) for number in range(400)]
+        killed = 0
+        while pool.backlog and killed < 6:
+            pids = pool.pids()
+            if pool.stats().workers == 2:
+                os.kill(pids[0], signal.SIGKILL)
+                killed += 1
+            await sleep(0.05)
+        results = await gatherResults(answers)
+        assert [parsed.title for parsed in results if parsed.reason is None] == [
+            str(number) for number, parsed in enumerate(results) if parsed.reason is None
+        ]
+        # Only a page that was at the head of two workers killed may be given up.
+        assert sum(1 for parsed in results if parsed.reason is not None) <= killed // 2
+        assert killed > 1
+    finally:
+        await pool.stop()
+
+
+async def test_a_page_that_spins_costs_itself_only():
+    pool = make_pool(page_time=0.5)
+    try:
+        await pool.parse(page("warm"))
+        answers = [pool.parse(page(number, SPIN if number == 2 else None)) for number in range(12)]
+        results = await gatherResults(answers)
+        assert titles(results) == [None if number == 2 else str(number) for number in range(12)]
+        assert results[2] == Parsed(reason=Reason.PARSE, detail="worker timed out after 0.5 s")
+        assert all(result.reason is None for number, result in enumerate(results) if number != 2)
+        assert pool.stats().killed == 2
+    finally:
+        await pool.stop()
+
+
+async def test_several_spinning_pages_among_good_ones():
+    pool = make_pool(workers=2, page_time=0.3)
+    try:
+        bad = {3, 4, 5, 20}
+        results = await gatherResults([pool.parse(page(number, SPIN if number in bad else None)) for number in range(30)])
+        assert {number for number, result in enumerate(results) if result.reason is Reason.PARSE} == bad
+        assert all(result.title == str(number) for number, result in enumerate(results) if number not in bad)
+    finally:
+        await pool.stop()
+
+
+async def test_a_page_that_kills_its_worker_twice_is_given_up_and_told():
+    pool = make_pool(page_time=30.0)
+    try:
+        await pool.parse(page("warm"))
+        answer = pool.parse(page("victim", SPIN))
+        others = [pool.parse(page(number)) for number in range(4)]
+        for _ in range(2):
+            await until(lambda: pool.stats().busy == 1)
+            (pid,) = pool.pids()
+            os.kill(pid, signal.SIGSEGV)
+            await until(lambda pid=pid: pool.pids() not in ([pid], []))
+        assert await answer == Parsed(reason=Reason.PARSE, detail="worker died with signal 11")
+        assert titles(await gatherResults(others)) == ["0", "1", "2", "3"]
+    finally:
+        await pool.stop()
+
+
+async def test_a_suspect_is_tried_alone_and_may_pass():
+    pool = make_pool(page_time=30.0)
+    try:
+        await pool.parse(page("warm"))
+        slow = b"<title>slow</title>" + b"<div>" * 20_000
+        answers = [pool.parse(page("suspect", slow)), *(pool.parse(page(number)) for number in range(5))]
+        await sleep(0.1)
+        os.kill(pool.pids()[0], signal.SIGKILL)
+        await until(lambda: pool.stats().busy == 1 and pool.stats().restarts == 1)
+        assert pool.stats().waiting == 5  # nothing is queued behind it
+        assert (await answers[0]).title == "slow"
+        assert titles(await gatherResults(answers[1:])) == ["0", "1", "2", "3", "4"]
+    finally:
+        await pool.stop()
+
+
+async def test_a_page_that_needs_too_much_memory():
+    pool = make_pool(page_memory=40 * 1024 * 1024, page_time=30.0)
+    try:
+        hungry = b"<i>" + b"<p>x" * 1_000_000
+        results = await gatherResults([pool.parse(page(0)), pool.parse(page(1, hungry)), pool.parse(page(2))])
+        assert results[1].reason is Reason.PARSE
+        assert titles(results) == ["0", None, "2"]
+    finally:
+        await pool.stop()
+
+
+async def test_workers_are_replaced_after_their_share():
+    pool = make_pool(recycle_after=5)
+    try:
+        (first,) = pool.pids()
+        results = await gatherResults([pool.parse(page(number)) for number in range(23)])
+        assert titles(results) == [str(number) for number in range(23)]
+        assert pool.stats().restarts >= 4
+        assert not exists(first)
+    finally:
+        await pool.stop()
+
+
+async def test_cancelling_drops_the_result():
+    pool = make_pool()
+    try:
+        answers = [pool.parse(page(number)) for number in range(10)]
+        for number in (0, 5, 9):
+            answers[number].cancel()
+            with pytest.raises(CancelledError):
+                await answers[number]
+        assert pool.backlog == 7
+        assert titles(await gatherResults([answer for number, answer in enumerate(answers) if number not in (0, 5, 9)])) == list("1234678")
+        assert (pool.backlog, pool.backlog_bytes) == (0, 0)
+    finally:
+        await pool.stop()
+
+
+async def test_stop_leaves_no_process_and_fails_what_waits():
+    pool = make_pool(workers=2)
+    await pool.parse(page("warm"))
+    pids = pool.pids()
+    answers = [pool.parse(page(number, SPIN)) for number in range(5)]
+    await sleep(0.05)
+    started = time.monotonic()
+    await pool.stop()
+    assert time.monotonic() - started < 2.5
+    assert not any(exists(pid) for pid in pids)
+    for answer in answers:
+        with pytest.raises(WorkersDied):
+            await answer
+    with pytest.raises(WorkersDied):
+        await pool.parse(page("late"))
+
+
+async def test_an_idle_worker_leaves_at_once_when_stopped():
+    pool = make_pool()
+    await pool.parse(page("warm"))
+    (pid,) = pool.pids()
+    started = time.monotonic()
+    await pool.stop()
+    assert time.monotonic() - started < 0.5
+    assert not exists(pid)
+
+
+async def test_workers_that_cannot_start_end_the_pool(monkeypatch):
+    monkeypatch.setattr(child.sys, "executable", "/bin/false")
+    pool = make_pool(workers=2)
+    answers = [pool.parse(page(number)) for number in range(3)]
+    for answer in answers:
+        with pytest.raises(WorkersDied, match="exited with status 1"):
+            await answer
+    with pytest.raises(WorkersDied):
+        await pool.parse(page("late"))
+    await pool.stop()
+
+
+async def test_an_executable_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(child.sys, "executable", "/nonexistent/python")
+    pool = make_pool()
+    with pytest.raises(WorkersDied, match="could not be started"):
+        await pool.parse(page("x"))
+    await pool.stop()
+
+
+async def test_idle_workers_that_are_killed_do_not_end_the_pool():
+    pool = make_pool()
+    try:
+        for number in range(6):
+            assert (await pool.parse(page(number))).title == str(number)
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            await until(lambda number=number: pool.stats().restarts == number + 1 and pool.stats().workers == 1)
+        assert (await pool.parse(page("alive"))).title == "alive"
+    finally:
+        await pool.stop()
+
+
+async def test_a_worker_imports_no_twisted_and_does_not_see_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "msgspec.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    pool = make_pool()
+    try:
+        assert (await pool.parse(page("x"))).title == "x"
+        maps = memory_map(pool.pids()[0])
+        assert "selectolax" in maps
+        assert "twisted" not in maps
+        assert "_ssl" not in maps
+    finally:
+        await pool.stop()
+
+
+async def test_an_answer_arrives_before_the_next_worker_is_needed():
+    """An answer's callback may ask for more: the pool is consistent when it is called."""
+    pool = make_pool()
+    try:
+        done = Deferred()
+        left = [20]
+
+        def more(parsed):
+            left[0] -= 1
+            if left[0] == 0:
+                done.callback(pool.backlog)
+            else:
+                pool.parse(page(left[0])).addCallback(more)
+
+        pool.parse(page("first")).addCallback(more)
+        assert await done == 0
+    finally:
+        await pool.stop()
