@@ -1,0 +1,125 @@
+"""The command line: one file a command, loaded when it is called; the only place that prints or exits.
+
+Data goes to standard output, everything else to standard error. `main` alone turns errors into messages and exit codes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+import click
+
+from crawler import __version__
+from crawler.errors import CrawlError, Exit
+
+COMMANDS: Final = {
+    "run": "Crawl a site, or go on with a crawl that was interrupted.",
+    "batch": "Fetch a fixed list of URLs, the answers in the order of the list.",
+    "demo": "Crawl a small site served by the program itself.",
+    "status": "Show how a crawl stands, also while it runs.",
+    "why": "Say why a URL was fetched, refused, or never seen.",
+    "export": "Write a crawl's records as JSON lines or CSV.",
+    "config": "Show and check settings.",
+    "completion": "Print the completion script of a shell.",
+}
+"""Every command with its short help; ``crawler.cli.<command>`` defines it under the name ``command``."""
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called: ``crawl --help`` stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order in which people need them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command, or None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"crawler.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+EPILOG: Final = "Begin with 'crawl demo', then 'crawl run https://example.com/'. 'crawl COMMAND --help' tells the rest."
+
+
+@click.command(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="crawl", message="%(prog)s %(version)s")
+def crawl() -> None:
+    """Crawl web sites: politely, each URL exactly once, whatever happens to the process."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    code = execute(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+    sys.exit(code)
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; whatever goes wrong becomes one message on standard error."""
+    try:
+        return int(crawl.main(list(arguments), prog_name="crawl", standalone_mode=False) or Exit.FINISHED)
+    except CrawlError as error:
+        return complain(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
+    except click.ClickException as error:
+        return complain(_usage_message(error), Exit.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        return complain("interrupted", Exit.INTERRUPTED)
+    except BrokenPipeError:  # the reader of standard output has what it wanted
+        silence_stdout()
+        return Exit.FINISHED
+    except Exception as error:
+        return _internal_error(error, arguments)
+
+
+def complain(message: str, code: Exit) -> Exit:
+    """Write a message to standard error, each line marked as ours, and return `code`."""
+    for line in message.splitlines() or [""]:
+        click.echo(f"crawl: {line}", err=True)
+    return code
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """Return click's complaint on one line, with the command and the option it is about."""
+    text = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "crawl"
+    return f"{text.rstrip('.')}; see '{command} --help'"
+
+
+def _internal_error(error: Exception, arguments: Sequence[str]) -> int:
+    verbose = any(argument.startswith("-vv") for argument in arguments) or list(arguments).count("-v") > 1
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error)
+        return complain(f"internal error: {_describe(error)}", Exit.FAULT)
+    return complain(f"internal error: {_describe(error)}; run again with -vv for the traceback", Exit.FAULT)
+
+
+def _describe(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def silence_stdout() -> None:
+    """Point standard output at nothing, so that no later flush complains about the closed pipe."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.close(nothing)

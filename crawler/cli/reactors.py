@@ -1,0 +1,150 @@
+"""The choice of reactor, and running one thing in it. Nothing imports a reactor before `install` has chosen it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from crawler.errors import CrawlError, Exit, UsageError
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+Reactor = Any
+"""What Twisted calls a reactor: many interfaces in one object."""
+T = TypeVar("T")
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+MOST_SIGNALS: Final = 2
+"""Signals handed on; one more ends the process without asking anybody."""
+
+
+def install(name: str) -> Reactor:
+    """Install the reactor that `name` (a value of ``service.reactor``) stands for, and return it.
+
+    ``default`` is epoll where the system has it: it takes the least time per request. Raises UsageError when it cannot be had here.
+    """
+    if "twisted.internet.reactor" in sys.modules:
+        from twisted.internet import reactor
+
+        return reactor
+    try:
+        _install(name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"--reactor {name}: not available on this system ({error}); leave it out, or take another") from error
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def _install(name: str) -> None:
+    if name in ("asyncio", "uvloop"):
+        _install_asyncio(name)
+    elif name != "default":
+        importlib.import_module(f"twisted.internet.{name}reactor").install()
+
+
+def _install_asyncio(name: str) -> None:
+    """Twisted makes a loop current only when it made it itself: do it here, for it and for asyncio libraries."""
+    if name == "uvloop":
+        import uvloop
+
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    else:
+        loop = asyncio.SelectorEventLoop()
+    asyncio.set_event_loop(loop)
+    importlib.import_module("twisted.internet.asyncioreactor").install(loop)
+
+
+def run_until(reactor: Reactor, start: Callable[[], Deferred[T]], on_signal: Callable[[int], object]) -> T:
+    """Run the reactor until the Deferred that `start` returns has fired; return its result or raise its error.
+
+    `on_signal` is called in the reactor's thread for each SIGINT and SIGTERM, with how many there have been.
+    """
+    from twisted.internet.defer import maybeDeferred
+    from twisted.python.failure import Failure
+
+    ended: list[Any] = []
+
+    def end(result: Any) -> None:
+        ended.append(result)
+        reactor.stop()
+
+    def begin() -> None:
+        _handle_signals(reactor, on_signal)
+        # Not at once: asyncio's loop is not running yet while the start-up events fire.
+        reactor.callLater(0, lambda: maybeDeferred(start).addBoth(end))
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if not ended:
+        raise CrawlError("the reactor stopped before the work was done")
+    result = ended[0]
+    if isinstance(result, Failure):
+        result.raiseException()
+    finished: T = result
+    return finished
+
+
+def _handle_signals(reactor: Reactor, on_signal: Callable[[int], object]) -> None:
+    """Replace the handlers that Twisted has just installed: its own stop the reactor at once."""
+    count = 0
+
+    def received(_number: int, _frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > MOST_SIGNALS:
+            _leave()
+        reactor.callFromThread(on_signal, count)
+
+    for number in SIGNALS:
+        signal.signal(number, received)
+    if type(reactor).__name__ == "AsyncioSelectorReactor":
+        _reap_children(reactor)
+
+
+def _leave() -> None:
+    """End the process here and now: what is committed is safe, and the crawl can be resumed."""
+    if os.isatty(2):
+        os.write(2, b"\x1b[?25h")  # the live view hides the cursor
+    os._exit(Exit.INTERRUPTED)
+
+
+def _reap_children(reactor: Reactor) -> None:
+    """uvloop takes away the file descriptor by which Twisted learns of ended children: reap them in a handler of our own."""
+    from twisted.internet import process
+
+    def ended(_number: int, _frame: FrameType | None) -> None:
+        reactor.callFromThread(process.reapAllProcesses)
+
+    signal.signal(signal.SIGCHLD, ended)
+    signal.siginterrupt(signal.SIGCHLD, False)
+
+
+def standard_output_writer(on_closed: Callable[[], object]) -> Callable[[bytes], None]:
+    """Return a function that writes bytes to standard output from any thread.
+
+    When the reader has gone it calls `on_closed`, once, and drops what comes: the record log has everything.
+    """
+    closed = False
+
+    def write(data: bytes) -> None:
+        nonlocal closed
+        view = memoryview(data)
+        while view and not closed:
+            try:
+                view = view[os.write(1, view) :]
+            except BlockingIOError:
+                select.select([], [1], [])
+            except BrokenPipeError:
+                closed = True
+                on_closed()
+
+    return write

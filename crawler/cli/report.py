@@ -1,0 +1,102 @@
+"""What a command tells while it works: a live view on a terminal, JSON lines elsewhere, nothing when quiet. All on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TextIO
+
+import msgspec
+
+from crawler.model import Snapshot
+
+PROGRESS_INTERVAL: Final = 5.0
+"""Seconds between progress lines."""
+
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+class Report(Protocol):
+    """Where a command's news go."""
+
+    def note(self, event: str, message: str, **fields: Any) -> None:
+        """Tell of one event; `message` is for people, `fields` for programs."""
+
+    def watch(self, reactor: Any, snapshot: Callable[[], Snapshot]) -> None:
+        """Show progress from now on, read from `snapshot()` in the reactor's thread."""
+
+    def close(self) -> None:
+        """End the progress; notes may follow."""
+
+
+def clean(text: str) -> str:
+    """Return text from the web without characters that a terminal would act upon."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text).replace("\n", " ").replace("\t", " ")
+
+
+class Quiet:
+    """Tells nothing."""
+
+    def note(self, event: str, message: str, **fields: Any) -> None:
+        """Drop the event, unless it is a fault."""
+        if event == "log" and fields.get("level") in ("error", "critical"):
+            sys.stderr.write(f"crawl: {message}\n")
+
+    def watch(self, reactor: Any, snapshot: Callable[[], Snapshot]) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class JsonLines:
+    """One JSON object a line: ``{"event": …, "time": …, "message": …}``."""
+
+    def __init__(self, stream: TextIO, wall: Callable[[], float] = time.time, interval: float = PROGRESS_INTERVAL) -> None:
+        self._stream = stream
+        self._wall = wall
+        self._interval = interval
+        self._loop: Any = None
+
+    def note(self, event: str, message: str, **fields: Any) -> None:
+        """Write the event."""
+        self._write({"event": event, "time": round(self._wall(), 3), **({"message": message} if message else {}), **fields})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        try:
+            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._stream.flush()
+        except OSError:  # nobody listens any more: that is no reason to stop crawling
+            self.close()
+
+    def watch(self, reactor: Any, snapshot: Callable[[], Snapshot]) -> None:
+        """Write a progress line every few seconds."""
+        from twisted.internet.task import LoopingCall
+
+        self._loop = LoopingCall(lambda: self.note("progress", "", **msgspec.to_builtins(snapshot())))
+        self._loop.clock = reactor
+        self._loop.start(self._interval, now=False)
+
+    def close(self) -> None:
+        """Stop writing progress."""
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+
+
+def choose_report(*, quiet: bool, as_json: bool, streaming: bool = False) -> Report:
+    """Return the report that fits where standard error goes.
+
+    `streaming`: records go to standard output; where that is the same terminal, a live view would write over them.
+    """
+    if quiet:
+        return Quiet()
+    terminal = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+    if as_json or not terminal:
+        return JsonLines(sys.stderr)
+    from crawler.cli.view import LiveView
+
+    return LiveView(live=not (streaming and sys.stdout.isatty()))

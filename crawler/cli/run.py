@@ -1,0 +1,183 @@
+"""``crawl run``: crawl a site, or go on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler import url as urls
+from crawler.cli.options import SectionedCommand, given_settings, run_sections
+from crawler.cli.quantities import plural
+from crawler.cli.report import Report, choose_report
+from crawler.config import Settings, config_file_from, load
+from crawler.errors import Exit, UsageError
+from crawler.job import Job, canonical_seed, differences, make_job
+from crawler.store.counters import Counters
+from crawler.store.home import Home, open_home
+from crawler.store.outputs import format_of
+from crawler.store.reader import HomeReader
+from crawler.store.schema import read_meta
+
+EPILOG = (
+    "Run the same command again to go on with a crawl that was interrupted. Ctrl-C stops within --stop-timeout, a second one at once; "
+    "neither loses anything. Each setting can also come from the environment or a file: 'crawl config show'."
+)
+
+
+@click.command(cls=SectionedCommand, sections=run_sections(), epilog=EPILOG, options_metavar="[OPTIONS]")
+@click.argument("seeds", nargs=-1, metavar="URL...")
+@click.pass_context
+def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> Exit:
+    """Crawl from one or more URLs and keep one record per URL.
+
+    The seeds' host is crawled, politely and obeying robots.txt, until nothing is left; every option narrows, widens or hastens that.
+    """
+    options = ctx.params
+    settings = load_settings(options["config_file"], given_settings(ctx))
+    job = make_job([*seeds, *read_seeds(options["seeds_file"])], settings)
+    outputs = list(options["outputs"])
+    files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
+    check_writable(options["profile"])
+    folder = options["folder"] or default_folder(job.seeds[0])
+    report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming="-" in outputs)
+    home = open_home(Path(folder), fresh=options["fresh"])
+    try:
+        finished = is_done(home, job)
+        if not finished:
+            home.adopt(job)
+            home.open_files(files, overwrite=options["overwrite"])
+    except BaseException:
+        home.close()
+        raise
+    if finished:
+        return _leave_alone(home, folder, report)
+    return _crawl(home, job, folder, report, options)
+
+
+def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
+    """Return the settings of this process: flags over environment over configuration file over defaults."""
+    file = Path(config_file) if config_file else config_file_from(os.environ)
+    return load(file=file, environment=os.environ, flags=flags).settings
+
+
+def read_seeds(file: str | None) -> list[str]:
+    """Return the URLs listed in a file ('-': standard input), one a line; raises UsageError naming the line that is none."""
+    if file is None:
+        return []
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"--seeds-file {file}: cannot be read: {reason}") from error
+    seeds = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                seeds.append(canonical_seed(line))
+            except UsageError as error:
+                raise UsageError(f"--seeds-file {file}, line {number}: {error}") from error
+    return seeds
+
+
+def check_outputs(outputs: list[str], *, fresh: bool, overwrite: bool) -> list[str]:
+    """Return the outputs that are files, after all checks that can be made before the home is opened.
+
+    With `fresh` the home is deleted on opening: what would be refused then is refused now. Raises UsageError.
+    """
+    for output in outputs:
+        format_of(output)
+    if len(set(outputs)) < len(outputs):
+        raise UsageError("--output: the same path is given twice")
+    files = [output for output in outputs if output != "-"]
+    for file in files if fresh and not overwrite else []:
+        path = Path(file)
+        if path.is_file() and path.stat().st_size:
+            raise UsageError(f"--output {file}: exists already, and --fresh starts over; choose another name, or --overwrite replaces it")
+    return files
+
+
+def check_writable(file: str | None) -> None:
+    """Raise UsageError when `file`, written only at the end, could not be."""
+    if file is None:
+        return
+    path = Path(file)
+    if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise UsageError(f"--profile {file}: cannot be written")
+
+
+def default_folder(seed: str) -> str:
+    """Return the home of a crawl whose user did not name one: ``example.com.crawl``, with the port if it is an odd one."""
+    name = urls.netloc(seed).replace("[", "").replace("]", "").replace(":", "-")
+    return f"{name}.crawl"
+
+
+def is_done(home: Home, job: Job) -> bool:
+    """Say whether the home holds this very crawl, finished, and the job asks for no more of it.
+
+    Raises UsageError when it holds another crawl.
+    """
+    before = home.job()
+    if home.state != "finished" or before is None:
+        return False
+    if differences(before, job):
+        home.adopt(job)  # refuses, saying what differs
+    if read_meta(home.connection, "why") != "max_pages":
+        return True
+    limit = job.settings.scope.max_pages
+    return limit is not None and limit <= Counters.load(home.connection).pages
+
+
+def _leave_alone(home: Home, folder: str, report: Report) -> Exit:
+    pages = Counters.load(home.connection).pages
+    home.close()
+    report.note(
+        "nothing_to_do",
+        f"The crawl in {folder} is finished ({plural(pages, 'page')}): nothing to do.\n"
+        f"'crawl export {folder}' writes its records; --fresh starts over, --dir DIR crawls elsewhere.",
+        home=folder,
+        pages=pages,
+    )
+    return Exit.FINISHED
+
+
+def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str, Any]) -> Exit:
+    outputs = list(options["outputs"])
+    pages_before = Counters.load(home.connection).pages
+    from crawler.cli.reactors import install
+
+    _announce(home, job, folder, report)
+    reactor = install(job.settings.service.reactor)
+    from crawler.cli.crawling import crawl_to_end
+    from crawler.cli.log import start_logging
+    from crawler.cli.summary import Summary
+
+    start_logging(report, options["verbose"])
+    result = crawl_to_end(reactor, job, home, report, stream="-" in outputs, profile=options["profile"], verbosity=options["verbose"])
+    summary = Summary(result, job, folder, outputs=outputs, pages_before=pages_before, max_failures=options["max_failures"])
+    report.note("summary", summary.text(), **summary.fields())
+    if options["profile"]:
+        report.note("profile", f"Profile: {options['profile']} (python -m pstats shows it)", file=options["profile"])
+    return summary.exit_code
+
+
+def _announce(home: Home, job: Job, folder: str, report: Report) -> None:
+    if home.resumed:
+        reader = HomeReader(home.folder)
+        status = reader.status()
+        reader.close()
+        done, queued = status.counters.done, status.queued
+        report.note(
+            "start",
+            f"Resuming the crawl in {folder}: {plural(done, 'URL')} done, {plural(queued, 'URL')} queued.",
+            home=folder,
+            resumed=True,
+            done=done,
+            queued=queued,
+        )
+        return
+    more = f" and {plural(len(job.seeds) - 1, 'more seed')}" if len(job.seeds) > 1 else ""
+    report.note("start", f"Crawling {job.seeds[0]}{more} into {folder}", home=folder, resumed=False, seeds=len(job.seeds))
