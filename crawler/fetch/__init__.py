@@ -1,0 +1,16 @@
+"""One request, one answer: what a URL gave, as a value.
+
+`client.Fetcher` is the door; behind it one fetch passes through these, each in a file of its own:
+
+1. `dns` resolves the name: off the reactor, each name once however many ask, remembered for a while.
+2. `guard` refuses addresses that the public may not choose for us. It judges the address that is connected to, so
+   neither a redirect, nor a numeric spelling, nor a name that changes its mind gets past it.
+3. `endpoint` connects to an allowed address; with `tls` it verifies chain and host before a request is written.
+4. `connection` is Twisted's HTTP/1.1 connection with a bounded head; `pool` keeps the idle ones.
+5. `exchange` is one fetch under `treq.client.HTTPClient`: one deadline over everything above and the body.
+6. `body` gathers the body as it came off the wire, up to a limit.
+7. `headers` turns a head into text; `failures` turns whatever went wrong into a reason and a sentence.
+
+Rules of the room: what the web does wrong is a `FetchFailed`, never an exception; redirects are never followed, bodies
+never decoded, cookies never kept; whoever stops an exchange closes its socket; every input has a limit.
+"""

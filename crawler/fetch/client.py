@@ -1,0 +1,108 @@
+"""The fetcher: gives a URL's answer as a value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.web.http_headers import Headers
+
+from crawler.config import FetchSettings
+from crawler.fetch.endpoint import Connector, ReactorNet, Resolves
+from crawler.fetch.exchange import Equipment, Exchange, OnSent
+from crawler.fetch.guard import Guard
+from crawler.fetch.pool import IDLE_SECONDS, Pool
+from crawler.fetch.tls import Trust
+from crawler.model import Fetched, FetchFailed
+
+ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+ACCEPT_ENCODING: Final = "gzip, deflate, br, zstd"
+
+
+class Fetcher:
+    """Fetches URLs, keeps connections open between them, and closes everything at the end."""
+
+    def __init__(
+        self,
+        reactor: ReactorNet,
+        settings: FetchSettings,
+        *,
+        user_agent: str,
+        resolver: Resolves,
+        guard: Guard,
+        trust: Trust | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts. The resolver becomes the fetcher's own and is closed with it.
+
+        Raises ValueError for a header of `settings` that cannot be sent.
+        """
+        self._settings = settings
+        self._resolver = resolver
+        self._pool = Pool(reactor, idle_limit=2 * settings.concurrency, idle_seconds=idle_seconds)
+        connector = Connector(
+            reactor, resolver=resolver, guard=guard, trust=trust or Trust(), pool=self._pool, timeout=settings.connect_timeout
+        )
+        headers = request_headers(user_agent, settings.headers)
+        self._equipment = Equipment(reactor, self._pool, connector, headers, settings.timeout, wall_clock)
+        self._under_way: set[Deferred[Fetched | FetchFailed]] = set()
+
+    def fetch(
+        self,
+        url: str,
+        *,
+        max_body: int | None = None,
+        accept: Sequence[str] | None = None,
+        on_sent: OnSent | None = None,
+    ) -> Deferred[Fetched | FetchFailed]:
+        """Fetch a canonical URL; the result is a value whatever the web does. Redirects are not followed.
+
+        `max_body` (bytes on the wire) and `accept` (media types; empty: all) stand in for the settings' own.
+        `on_sent` is called with the reactor's time when the request is written to an open connection: never when
+        there was none, and twice when a kept connection turned out dead and the request was sent again.
+        The result fails only with CancelledError, which closes the connection at once, and with bugs of ours.
+        """
+        exchange = Exchange(
+            self._equipment,
+            url,
+            limit=self._settings.max_body if max_body is None else max_body,
+            accept=self._settings.accept if accept is None else accept,
+            on_sent=on_sent,
+        )
+        done = exchange.start()
+        if not done.called:
+            self._under_way.add(done)
+            done.addBoth(self._forget, done)
+        return done
+
+    def _forget(self, result: Fetched | FetchFailed, done: Deferred[Fetched | FetchFailed]) -> Fetched | FetchFailed:
+        self._under_way.discard(done)
+        return result
+
+    def close(self) -> Deferred[None]:
+        """Cancel what is under way and close everything; fires when no socket, timer or thread of ours is left."""
+        for done in list(self._under_way):
+            done.cancel()
+        return gatherResults([self._pool.close(), self._resolver.close()]).addCallback(lambda _: None)
+
+
+def request_headers(user_agent: str, extra: dict[str, str]) -> Headers:
+    """Return the fields sent with every request: ours, and those of the settings, which may replace ours.
+
+    Raises ValueError naming a field that cannot be sent. Host is never taken from the settings, and Accept-Encoding must
+    name what can be decoded.
+    """
+    headers = Headers({"User-Agent": [user_agent], "Accept": [ACCEPT], "Accept-Encoding": [ACCEPT_ENCODING]})
+    for name, value in extra.items():
+        if name.lower() in ("host", "accept-encoding", "connection", "content-length", "transfer-encoding"):
+            raise ValueError(f"header {name!r} cannot be set: it belongs to the connection")
+        if not value.isprintable():
+            raise ValueError(f"header {name!r}: the value has control characters")
+        try:
+            headers.setRawHeaders(name, [value])
+        except Exception as error:  # twisted.web.http_headers.InvalidHeaderName
+            raise ValueError(f"header {name!r}: not a field name") from error
+    return headers

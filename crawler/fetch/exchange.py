@@ -1,0 +1,263 @@
+"""One fetch, from the request to its one result: the IAgent under treq, the deadline, and the end of it.
+
+treq's client is given an agent that is this very exchange, so that what it sends and gets back can be tied to the
+connection that carried it. Whatever treq would do above its agent without being asked is kept from it: a URL is passed
+that it does not rewrite, a cookie jar that keeps nothing, no redirects, and answers whose Content-Encoding is hidden, so
+that no body is decompressed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from hyperlink import EncodedURL
+from msgspec import Struct
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+from twisted.web._newclient import RequestNotSent
+from twisted.web.client import RequestTransmissionFailed, ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from crawler import url as urls
+from crawler.fetch.body import BoundedBody
+from crawler.fetch.connection import Connection, GetRequest
+from crawler.fetch.endpoint import Connector, ReactorNet, target_of
+from crawler.fetch.failures import AnswerCut, CannotConnect, explain
+from crawler.fetch.headers import decode_headers, media_type_accepted
+from crawler.fetch.pool import Pool
+from crawler.model import Fetched, FetchFailed, Reason
+
+_CONTENT_ENCODING: Final = b"content-encoding"
+_ACCEPT_ENCODING: Final = b"accept-encoding"
+
+OnSent = Callable[[float], None]
+
+
+class NoCookies(IndexableCookieJar):
+    """A jar that neither keeps nor sends anything."""
+
+    def add_cookie_header(self, request: object) -> None:
+        """Send no cookie."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Keep no cookie."""
+
+
+class ExactURL(EncodedURL):
+    """A canonical URL as treq wants to see it: parsed already, nothing to encode, its text as it is."""
+
+    def __init__(self, text: str) -> None:  # the parts that hyperlink would compute are never asked for
+        self._text = text
+
+    def to_uri(self) -> ExactURL:
+        """Return itself: canonical URLs are ASCII."""
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:  # noqa: ARG002 (hyperlink's signature)
+        """Return the canonical text."""
+        return self._text
+
+
+class Equipment(Struct, frozen=True):
+    """What all exchanges of a fetcher share."""
+
+    reactor: Any  # a ReactorNet
+    pool: Pool
+    connector: Connector
+    headers: Headers  # sent with every request, Accept-Encoding among them
+    timeout: float  # seconds, over everything
+    wall_clock: Callable[[], float]
+
+
+@implementer(IAgent)
+class Exchange:
+    """One fetch. `start` it once; it ends with a value, by being cancelled, or by a bug of ours."""
+
+    def __init__(self, equipment: Equipment, url: str, *, limit: int, accept: Sequence[str], on_sent: OnSent | None) -> None:
+        """Take the canonical URL, the limit in bytes on the wire, the accepted media types, and whom to tell of the sending."""
+        self._shared = equipment
+        self._url = url
+        self._limit = limit
+        self._accept = accept
+        self._on_sent = on_sent
+        self._reactor: ReactorNet = equipment.reactor
+        self._started_at = equipment.wall_clock()
+        self._started = float(self._reactor.seconds())
+        self._stage = "connect"
+        self._ended = False
+        self._connection: Connection | None = None  # the one to close when the exchange is stopped
+        self._ip: str | None = None
+        self._status: int | None = None
+        self._headers: list[tuple[str, str]] = []
+        self._body: BoundedBody | None = None
+        self._answer: Deferred[Any] | None = None
+        self._timer: IDelayedCall | None = None
+        self._done: Deferred[Fetched | FetchFailed] = Deferred(lambda _: self._stop())
+
+    def start(self) -> Deferred[Fetched | FetchFailed]:
+        """Send the request; cancelling the result closes the connection at once."""
+        self._timer = self._reactor.callLater(self._shared.timeout, self._expired)
+        jar = NoCookies()
+        try:
+            self._answer = HTTPClient(self, cookiejar=jar).request(
+                "GET",
+                ExactURL(self._url),
+                headers=self._shared.headers,
+                allow_redirects=False,
+                unbuffered=True,
+                cookies=jar,
+                reactor=self._shared.reactor,
+            )
+        except Exception as error:
+            self._stop()
+            self._done.errback(error)
+        else:
+            self._answer.addCallbacks(self._head_arrived, self._failed)
+            self._answer.addErrback(self._crashed)
+        return self._done
+
+    # The agent under treq
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,  # noqa: ARG002 (treq hands back what it was given)
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,  # noqa: ARG002
+    ) -> Deferred[IResponse]:
+        """Send over an idle connection, or over a new one; once more over a new one if the idle one turns out to be dead."""
+        assert method == b"GET"
+        assert headers is not None
+        headers.setRawHeaders(_ACCEPT_ENCODING, self._shared.headers.getRawHeaders(_ACCEPT_ENCODING, ()))
+        request = GetRequest(urls.path(self._url).encode("ascii"), urls.netloc(self._url).encode("ascii"), headers)
+        connection = self._shared.pool.take(urls.origin(self._url))
+        if connection is None:
+            return self._send_afresh(request)
+        answer = self._send(connection, request)
+        answer.addErrback(self._try_again, request)
+        return answer
+
+    def _send_afresh(self, request: GetRequest) -> Deferred[IResponse]:
+        connecting = self._shared.connector.connect(target_of(self._url), self._enter)
+        return connecting.addCallback(self._send, request)
+
+    def _try_again(self, problem: Failure, request: GetRequest) -> Failure | Deferred[IResponse]:
+        stale = isinstance(problem.value, RequestNotSent | RequestTransmissionFailed | ResponseNeverReceived)
+        if self._ended or not stale:
+            return problem
+        self._connection = self._ip = None
+        return self._send_afresh(request)
+
+    def _send(self, connection: Connection, request: GetRequest) -> Deferred[IResponse]:
+        self._connection = connection
+        self._ip = connection.ip
+        self._enter("head")
+        answer = connection.request(request)
+        if self._on_sent is not None:
+            self._on_sent(self._reactor.seconds())
+        return answer.addCallback(self._hide_encoding, connection)
+
+    def _hide_encoding(self, response: IResponse, connection: Connection) -> IResponse:
+        """Keep the head as it came, then take out what would make treq decompress the body."""
+        self._headers = decode_headers(response.headers, connection.framing_headers())
+        response.headers.removeHeader(_CONTENT_ENCODING)
+        return response
+
+    def _enter(self, stage: str) -> None:
+        self._stage = stage
+
+    # The answer
+
+    def _head_arrived(self, response: Any) -> None:
+        self._status = response.code
+        if response.length == 0:
+            self._connection = None  # the answer ends with its head: the connection is in the pool again, or closing
+        if not 200 <= response.code <= 999:
+            self._fail(Reason.BAD_HTTP, f"status {response.code}")
+        elif 200 <= response.code < 300 and not media_type_accepted(self._header("content-type"), self._accept):
+            self._fail(Reason.CONTENT_TYPE, f"{self._header('content-type')} is not accepted")
+        elif response.length is not UNKNOWN_LENGTH and response.length > self._limit:
+            self._fail(Reason.TOO_LARGE, f"{response.length} bytes announced, at most {self._limit} are taken")
+        else:
+            self._enter("body")
+            self._body = BoundedBody(self._limit, self._overflowed, self._body_ended)
+            response.deliverBody(self._body)
+
+    def _overflowed(self) -> None:
+        self._fail(Reason.TOO_LARGE, f"more than {self._limit} bytes")
+
+    def _body_ended(self, reason: Failure) -> None:
+        if self._ended:
+            return
+        assert self._body is not None
+        if isinstance(reason.value, ResponseDone):
+            self._succeed(self._body.content())
+        elif isinstance(reason.value, PotentialDataLoss):
+            self._closed_without_length()
+        else:
+            self._fail(*explain(reason.value))
+
+    def _closed_without_length(self) -> None:
+        """The end of the connection is the end of the body (RFC 9112 section 6.3), unless it was a reset."""
+        assert self._body is not None
+        if self._connection is not None and self._connection.was_reset:
+            self._fail(*explain(AnswerCut("connection reset within a body of unknown length")))
+        else:
+            self._succeed(self._body.content())
+
+    # The end
+
+    def _expired(self) -> None:
+        received = f", {self._body.size} bytes received" if self._body is not None else ""
+        self._fail(Reason.TIMEOUT, f"{self._stage}: not finished within {self._shared.timeout:g} s{received}")
+
+    def _failed(self, problem: Failure) -> None:
+        if self._ended:
+            return
+        if isinstance(problem.value, CannotConnect | ResponseFailed | RequestTransmissionFailed | RequestNotSent):
+            self._fail(*explain(problem.value))
+        else:
+            problem.raiseException()
+
+    def _crashed(self, problem: Failure) -> None:
+        if not self._ended:
+            self._stop()
+            self._done.errback(problem)
+
+    def _succeed(self, body: bytes) -> None:
+        assert self._status is not None
+        self._release()
+        self._done.callback(Fetched(self._url, self._status, self._headers, body, self._ip, self._started_at, self._elapsed()))
+
+    def _fail(self, reason: Reason, detail: str) -> None:
+        self._stop()
+        self._done.callback(
+            FetchFailed(self._url, reason, detail, self._ip, self._started_at, self._elapsed(), self._status, self._headers)
+        )
+
+    def _release(self) -> None:
+        """End: nothing that still comes in counts."""
+        self._ended = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _stop(self) -> None:
+        """End, and close whatever is open for this exchange."""
+        self._release()
+        if self._connection is not None:
+            self._connection.drop()
+        if self._answer is not None:
+            self._answer.cancel()
+
+    def _elapsed(self) -> float:
+        return max(0.0, float(self._reactor.seconds()) - self._started)
+
+    def _header(self, name: str) -> str | None:
+        return next((value for key, value in self._headers if key == name), None)
