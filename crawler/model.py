@@ -89,6 +89,10 @@ class Task(Struct, frozen=True):
     rank: int  # its place in the host's queue: (rank, seq), lowest first
     seq: int
 
+    def postponed(self, attempts: int) -> Task:
+        """Return the same task after `attempts` fetches."""
+        return Task(self.key, self.url, self.host, self.kind, self.depth, self.via, self.referrer, self.hops, attempts, self.rank, self.seq)
+
 
 class Fetched(Struct, frozen=True):
     """A complete HTTP answer; the body is as it came off the wire (still content-encoded)."""
@@ -202,7 +206,9 @@ class Snapshot(Struct, frozen=True):
     bytes: int  # decoded, over all runs
     pages_per_second: float  # over the last seconds
     hosts: int  # with queued URLs
-    waiting_hosts: list[tuple[str, float, int]]  # (name, seconds until it may be asked again, requests in flight), slowest first, at most 10
+    waiting_hosts: list[
+        tuple[str, float, int]
+    ]  # (name, seconds until it may be asked again, requests in flight), slowest first, at most 10
     workers: int
     worker_restarts: int
     lag: float  # longest reactor lag of the last seconds, in seconds

@@ -15,11 +15,13 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "crawler"
 
 FLOORS = {
-    "cli": 9,
-    "build": 7,
-    "engine": 6,
-    "visit": 5,
-    "batch": 5,
+    "cli": 11,
+    "service": 10,
+    "build": 9,
+    "engine": 8,
+    "errands": 7,
+    "visit": 6,
+    "batch": 6,
     "store": 5,
     "frontier": 4,
     "fetch": 4,
@@ -27,6 +29,8 @@ FLOORS = {
     "policy": 3,
     "job": 3,
     "lag": 3,
+    "lease": 3,
+    "rate": 3,
     "url": 2,
     "config": 2,
     "model": 1,

@@ -96,18 +96,17 @@ class SqliteFrontier:
         *,
         depth: int | None = None,
         host_budget: int | None = None,
-        rehash: Callable[[str, int], int] | None = None,
+        other_key: Callable[[str, int], int] | None = None,
     ) -> None:
-        """Use `connection`; `rehash(url, n)` gives the n-th other key of a URL whose fingerprint another URL has taken."""
+        """Use `connection`; `other_key(url, n)` gives the n-th other key of a URL whose fingerprint another URL has taken."""
         self._db = connection
         self._depth = depth
         self._host_budget = host_budget
-        self._rehash = rehash or _rehash
+        self._rehash = other_key or rehash
         self._host_ids: dict[str, int] = dict(connection.execute("SELECT name, id FROM hosts"))
         self._host_admitted: dict[str, int] = dict(connection.execute("SELECT name, admitted FROM hosts"))
-        (self._seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM queue").fetchone()
         stored = connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()
-        self._seq = max(self._seq, int(stored[0]) if stored else 0)
+        self._seq = int(stored[0]) if stored else 0
 
     @property
     def seq(self) -> int:
@@ -123,10 +122,10 @@ class SqliteFrontier:
     def admit(self, candidates: Iterable[Candidate]) -> Admitted:
         """Insert what is not yet known; return the tasks that are newly queued."""
         unique: dict[int, Candidate] = {}
-        for candidate in candidates:
-            first = unique.get(candidate.key)
-            if first is not None and first.url != candidate.url:
-                candidate = self._rekeyed(candidate, unique)
+        for found in candidates:
+            candidate, first = found, unique.get(found.key)
+            if first is not None and first.url != found.url:
+                candidate = self._rekeyed(found, unique)
                 first = unique.get(candidate.key)
             if first is None or candidate.depth < first.depth:
                 unique[candidate.key] = candidate
@@ -222,7 +221,7 @@ class SqliteFrontier:
     def _host_id(self, name: str) -> int:
         known = self._host_ids.get(name)
         if known is None:
-            known = self._db.execute("INSERT INTO hosts (name) VALUES (?) RETURNING id", (name,)).fetchone()[0]
+            known = int(self._db.execute("INSERT INTO hosts (name) VALUES (?) RETURNING id", (name,)).fetchone()[0])
             self._host_ids[name] = known
         return known
 
@@ -286,11 +285,13 @@ class SqliteFrontier:
             "SELECT json_group_array(json_array(u.key, u.depth)) FROM json_each(?) j JOIN urls u ON u.key = j.value",
             _ENCODE(keys).decode(),
         )
-        return {key: depth for key, depth in rows}
+        return dict(rows)
 
     def remember_edges(self, rows: list[tuple[int, list[int], list[int]]]) -> None:
         """Store (page, targets at its own depth, targets one deeper) for later shorter paths."""
-        self._db.executemany("INSERT OR REPLACE INTO edges (key, near, far) VALUES (?, ?, ?)", [(k, _ENCODE(n), _ENCODE(f)) for k, n, f in rows])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO edges (key, near, far) VALUES (?, ?, ?)", [(k, _ENCODE(n), _ENCODE(f)) for k, n, f in rows]
+        )
 
     # -- the queue -----------------------------------------------------------------------------------------------
 
@@ -317,7 +318,10 @@ class SqliteFrontier:
         self._db.execute("UPDATE hosts SET paused_until = ? WHERE id = ?", (until, self._host_id(host)))
 
     def read_queue(self, host: str, after: Place, limit: int) -> tuple[list[tuple[Task, float]], bool]:
-        """Return up to `limit` queued URLs of `host` beyond `after`, each with the wall time before which it must wait, and whether that is all."""
+        """Return up to `limit` queued URLs of `host` beyond `after`, and whether that is all.
+
+        Each comes with the time before which it must wait (seconds since the epoch, 0: now).
+        """
         rows = self._json(
             "SELECT json_group_array(json_array(key, url, kind, depth, via, referrer, hops, attempts, rank, seq, not_before)) FROM ("
             "SELECT q.key, u.url, u.kind, u.depth, u.via, u.referrer, u.hops, q.attempts, q.rank, q.seq, q.not_before FROM queue q"
@@ -339,6 +343,7 @@ class SqliteFrontier:
         ).fetchall()
 
 
-def _rehash(url: str, attempt: int) -> int:
+def rehash(url: str, attempt: int) -> int:
+    """Return the `attempt`-th other key of a URL, for when its fingerprint is another URL's."""
     value: int = xxhash.xxh3_64_intdigest(url.encode(), seed=attempt)
     return value - (1 << 64) if value >= 1 << 63 else value

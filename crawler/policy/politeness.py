@@ -26,7 +26,6 @@ class HostState:
     in_flight: int = 0
     unsent: int = 0  # of those in flight, not written to a connection yet
     scheduled_at: float | None = None  # the heap entry that counts
-    failures: int = 0  # connection-level failures in a row
 
 
 class Politeness:
@@ -122,23 +121,14 @@ class Politeness:
         state = self.state(host)
         state.next_at = max(state.next_at, until)
 
-    def failed(self, host: str) -> int:
-        """Count a connection-level failure; return how many came in a row."""
-        state = self.state(host)
-        state.failures += 1
-        return state.failures
-
-    def succeeded(self, host: str) -> None:
-        """Note that the host answered: its row of failures ends."""
-        self.state(host).failures = 0
-
     def waiting(self, now: float) -> list[tuple[str, float, int]]:
         """Return hosts that are in flight or must wait: (name, seconds to wait, in flight), the longest wait first."""
         rows = [(name, max(0.0, state.next_at - now), state.in_flight) for name, state in self._hosts.items()]
         return sorted((row for row in rows if row[1] > 0 or row[2]), key=lambda row: (-row[1], -row[2], row[0]))
 
-    def forget(self, host: str, now: float) -> None:
-        """Drop the state of a host without work once nothing in it matters any more; bounded memory depends on it."""
-        state = self._hosts.get(host)
-        if state and not state.in_flight and state.next_at <= now and state.delay == self._delay and not state.failures:
-            del self._hosts[host]
+    def sweep(self, now: float) -> None:
+        """Drop what is known of hosts that are idle and owe nothing: memory is bounded by the hosts with work."""
+        for name, state in list(self._hosts.items()):
+            idle = not state.in_flight and state.scheduled_at is None and state.next_at <= now
+            if idle and state.delay == self._delay:
+                del self._hosts[name]

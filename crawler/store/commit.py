@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
-from twisted.python.failure import Failure
 
+from crawler.config import StoreSettings
 from crawler.errors import CrawlError, StoreError
 from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier
 from crawler.frontier.window import Place
-from crawler.model import Outcome, Record, Task, Via
+from crawler.model import Kind, Record, Task, Via
 from crawler.store.counters import Counters
 from crawler.store.home import Home
 from crawler.store.outputs import StreamOutput
@@ -44,7 +44,6 @@ class Completion(Struct, frozen=True):
     record: Record
     candidates: list[Candidate]
     refused: list[Refusal]
-    decoded_bytes: int = 0
 
 
 class Postponement(Struct, frozen=True):
@@ -56,10 +55,12 @@ class Postponement(Struct, frozen=True):
 
 
 class Admission(Struct, frozen=True):
-    """Links that come from no page: seeds, sitemaps named by robots.txt."""
+    """Links that come from no page: seeds, or the sitemaps of a robots.txt, whose entry is kept in the same transaction."""
 
     candidates: list[Candidate]
     refused: list[Refusal]
+    origin: str = ""
+    robots: bytes = b""  # JSON of policy.robots.RobotsEntry
 
 
 class HostPause(Struct, frozen=True):
@@ -69,17 +70,11 @@ class HostPause(Struct, frozen=True):
     until: float
 
 
-class RobotsFile(Struct, frozen=True):
-    """A robots.txt entry to keep, as JSON."""
-
-    origin: str
-    entry: bytes
-
-
 class StateChange(Struct, frozen=True):
-    """The crawl's own state: ``running``, ``stopped``, ``finished``."""
+    """The crawl's own state: ``running``, ``stopped``, ``finished``; why; and seconds of this run to be added to the total."""
 
     state: str
+    why: str = ""
     elapsed: float = 0.0
 
 
@@ -91,7 +86,7 @@ class Refill(Struct, frozen=True):
     limit: int
 
 
-Operation = Completion | Postponement | Admission | HostPause | RobotsFile | StateChange | Refill
+Operation = Completion | Postponement | Admission | HostPause | StateChange | Refill
 
 
 class Committed(Struct, frozen=True):
@@ -119,24 +114,26 @@ class Writer:
         self,
         home: Home,
         frontier: SqliteFrontier,
-        *,
+        settings: StoreSettings,
         call_in_reactor: CallInReactor,
-        on_committed: Callable[[Committed], None],
-        interval: float,
-        batch_pages: int,
+        *,
         streams: Iterable[StreamOutput] = (),
         keep_edges: bool = False,
     ) -> None:
-        """Commit every `interval` seconds or `batch_pages` operations, whichever comes first."""
+        """Commit every `commit_interval` seconds or `commit_pages` operations, whichever comes first.
+
+        `keep_edges`: there is a depth limit, so shorter paths that are found later matter.
+        """
         self._home = home
         self._db = home.connection
         self._frontier = frontier
         self._call = call_in_reactor
-        self._on_committed = on_committed
-        self._interval = interval
-        self._batch_pages = batch_pages
+        self._interval = settings.commit_interval
+        self._batch_pages = settings.commit_pages
         self._streams = list(streams)
         self._keep_edges = keep_edges
+        self.on_committed: Callable[[Committed], None] = lambda _: None
+        """Called in the reactor's thread with what each transaction brought to light."""
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._counters = Counters.load(self._db)
         self._refused_kept: int = self._db.execute("SELECT count(*) FROM refused").fetchone()[0]
@@ -181,14 +178,14 @@ class Writer:
     def _acknowledge(self, committed: Committed | None, acks: list[tuple[Deferred[Any], Any]]) -> None:
         self.backlog -= len(acks)
         if committed is not None:
-            self._on_committed(committed)
+            self.on_committed(committed)
         for done, result in acks:
             done.callback(result)
 
     def _refuse(self, error: StoreError, waiting: list[Deferred[Any]]) -> None:
         self.backlog -= len(waiting)
         for done in waiting:
-            done.errback(Failure(error))
+            done.errback(error)
 
     # -- writer thread -------------------------------------------------------------------------------------------
 
@@ -298,22 +295,25 @@ class Writer:
             match operation:
                 case Completion():
                     refused += operation.refused
-                    counters.count(operation.record, operation.decoded_bytes)
+                    counters.count(operation.record, operation.task.kind)
                     if not self._keep_edges:
                         candidates += operation.candidates
                 case Admission():
                     candidates += operation.candidates
                     refused += operation.refused
+                    if operation.robots:
+                        self._db.execute(
+                            "INSERT OR REPLACE INTO robots (origin, entry) VALUES (?, ?)", (operation.origin, operation.robots)
+                        )
                 case Postponement():
                     self._frontier.postpone(operation.task, operation.attempts, operation.not_before)
                     counters.retries += 1
                 case HostPause():
                     self._frontier.pause_host(operation.host, operation.until)
-                case RobotsFile():
-                    self._db.execute("INSERT OR REPLACE INTO robots (origin, entry) VALUES (?, ?)", (operation.origin, operation.entry))
                 case StateChange():
                     write_meta(self._db, "state", operation.state)
-                    counters.elapsed = max(counters.elapsed, operation.elapsed)
+                    write_meta(self._db, "why", operation.why)
+                    counters.elapsed += operation.elapsed
                 case Refill():
                     raise AssertionError("reads are served apart")
         if completions:
@@ -330,8 +330,12 @@ class Writer:
         depths = self._frontier.parents_depth([completion.task.key for completion in completions])
         rows, found = [], []
         for completion in completions:
+            if completion.task.kind is Kind.SITEMAP:  # its entries have a depth of their own
+                found += completion.candidates
+                continue
             own = depths[completion.task.key]
-            near, far = [], []
+            near: list[int] = []
+            far: list[int] = []
             for candidate in completion.candidates:
                 here = candidate.via in (Via.REDIRECT, Via.CANONICAL)
                 (near if here else far).append(candidate.key)
@@ -355,7 +359,10 @@ class Writer:
             counters.refused[refusal.rule] = counters.refused.get(refusal.rule, 0) + 1
 
     def _store_lengths(self) -> None:
-        rows = [(output.path.name if output is self._home.records else str(output.path), output.length) for output in (self._home.records, *self._home.outputs)]
+        rows = [
+            (output.path.name if output is self._home.records else str(output.path), output.length)
+            for output in (self._home.records, *self._home.outputs)
+        ]
         self._db.executemany("INSERT OR REPLACE INTO files (path, length) VALUES (?, ?)", rows)
 
     def _store_counters(self, counters: Counters) -> None:
@@ -371,18 +378,3 @@ def _store_error(home: Home, error: Exception) -> StoreError:
     found = StoreError(f"{home.folder}: a commit did not reach the disk: {error}; free some space and run the same command again")
     found.__cause__ = error
     return found
-
-
-__all__ = [
-    "Admission",
-    "Committed",
-    "Completion",
-    "HostPause",
-    "Outcome",
-    "Postponement",
-    "Refill",
-    "Refusal",
-    "RobotsFile",
-    "StateChange",
-    "Writer",
-]

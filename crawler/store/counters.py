@@ -7,7 +7,7 @@ import sqlite3
 import msgspec
 from msgspec import Struct
 
-from crawler.model import Outcome, Record
+from crawler.model import Kind, Outcome, Record
 from crawler.store.schema import read_meta, write_meta
 
 
@@ -23,14 +23,18 @@ class Counters(Struct):
     bytes: int = 0  # decoded
     elapsed: float = 0.0  # seconds, of all runs together
 
-    def count(self, record: Record, decoded_bytes: int) -> None:
+    pages: int = 0  # fetched and not a sitemap: what `max_pages` counts
+
+    def count(self, record: Record, kind: Kind) -> None:
         """Add one record."""
         _add(self.outcomes, record.outcome)
         if record.reason is not None:
             _add(self.reasons, record.reason)
         if record.status is not None:
             _add(self.statuses, str(record.status))
-        self.bytes += decoded_bytes
+        self.bytes += record.bytes or 0
+        if record.outcome is Outcome.FETCHED and kind is Kind.PAGE:
+            self.pages += 1
 
     @property
     def done(self) -> int:
@@ -38,14 +42,22 @@ class Counters(Struct):
         return sum(self.outcomes.values())
 
     @property
-    def fetched(self) -> int:
-        """Pages fetched, as `max_pages` counts them."""
-        return self.outcomes.get(Outcome.FETCHED, 0)
+    def queued(self) -> int:
+        """URLs that have none yet."""
+        return self.admitted - self.done
 
     def copy(self) -> Counters:
         """Return a copy that can be changed apart."""
         return Counters(
-            dict(self.outcomes), dict(self.reasons), dict(self.statuses), dict(self.refused), self.admitted, self.retries, self.bytes, self.elapsed
+            dict(self.outcomes),
+            dict(self.reasons),
+            dict(self.statuses),
+            dict(self.refused),
+            self.admitted,
+            self.retries,
+            self.bytes,
+            self.elapsed,
+            self.pages,
         )
 
     @classmethod

@@ -62,7 +62,8 @@ class Home:
         before = self.job()
         if before is not None and (found := differences(before, job)):
             raise UsageError(
-                f"{self.folder} holds another crawl ({'; '.join(found)}): choose another --dir, or start over with --fresh, which deletes it"
+                f"{self.folder} holds another crawl ({'; '.join(found)}):"
+                " choose another --dir, or start over with --fresh, which deletes it"
             )
         schema.write_meta(self.connection, "job", job)
         schema.write_meta(self.connection, "version", __version__)

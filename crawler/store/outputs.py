@@ -24,7 +24,14 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 FORMATS: Final = ("jsonl", "csv")
 EXTENSIONS: Final = {".jsonl": "jsonl", ".jl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
-_LATER: Final = {".parquet": "Parquet", ".warc": "WARC", ".warc.gz": "WARC", ".wacz": "WACZ", ".jsonl.gz": "compressed JSONL", ".jsonl.zst": "compressed JSONL"}
+_LATER: Final = {
+    ".parquet": "Parquet",
+    ".warc": "WARC",
+    ".warc.gz": "WARC",
+    ".wacz": "WACZ",
+    ".jsonl.gz": "compressed JSONL",
+    ".jsonl.zst": "compressed JSONL",
+}
 
 
 class Encoder(Protocol):

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from crawler.errors import HomeError
-from crawler.frontier.sqlite import State
+from crawler.frontier.sqlite import State, rehash
 from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
@@ -78,9 +78,9 @@ class HomeReader:
         state = read_meta(self._db, "state") or "new"
         if state == "running" and pid is None:
             state = "stopped"
-        (queued,) = self._db.execute("SELECT count(*) FROM queue").fetchone()
+        counters = Counters.load(self._db)
         files = dict(self._db.execute("SELECT path, length FROM files WHERE path <> ?", (RECORDS,)))
-        return Status(str(self.folder), state, pid, self.job().seeds, queued, Counters.load(self._db), files)
+        return Status(str(self.folder), state, pid, self.job().seeds, counters.queued, counters, files)
 
     def records(self) -> Iterator[Record]:
         """Yield every committed record, in the order of their commits."""
@@ -94,9 +94,10 @@ class HomeReader:
 
     def known(self, url: str) -> Known:
         """Return what is known of a canonical URL."""
-        row = self._db.execute("SELECT state, line, depth, via, referrer FROM urls WHERE key = ? AND url = ?", (fingerprint(url), url)).fetchone()
-        if row is None:
-            row = self._db.execute("SELECT state, line, depth, via, referrer FROM urls WHERE url = ? LIMIT 1", (url,)).fetchone()
+        keys = (fingerprint(url), rehash(url, 1), rehash(url, 2))
+        row = self._db.execute(
+            "SELECT state, line, depth, via, referrer FROM urls WHERE key IN (?, ?, ?) AND url = ?", (*keys, url)
+        ).fetchone()
         if row is None:
             return self._refused(url)
         state, line, depth, via, referrer = row

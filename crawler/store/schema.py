@@ -63,7 +63,10 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     if application != APPLICATION_ID:
         raise HomeError(f"{path.parent} is not a crawl's home: its crawl.sqlite was made by another program; choose another --dir")
     if version > VERSION:
-        raise HomeError(f"{path.parent} was made by a newer version of Crawl (format {version}, this one knows {VERSION}): upgrade Crawl, or choose another --dir")
+        raise HomeError(
+            f"{path.parent} was made by a newer version of Crawl (format {version}, this one knows {VERSION}):"
+            " upgrade Crawl, or choose another --dir"
+        )
 
 
 def read_meta(connection: sqlite3.Connection, key: str) -> Any:

@@ -1,0 +1,132 @@
+"""The parts list: the one place where concrete classes meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from crawler import url as urls
+from crawler.engine import Engine
+from crawler.errands import RobotsErrands
+from crawler.fetch.client import Fetcher
+from crawler.fetch.dns import Resolver
+from crawler.fetch.guard import Guard
+from crawler.frontier.recent import RecentKeys
+from crawler.frontier.sqlite import SqliteFrontier
+from crawler.frontier.window import Window
+from crawler.job import Job
+from crawler.lag import LagMeter
+from crawler.model import Link, Via
+from crawler.parse.pool import ParsePool
+from crawler.policy.admit import Door
+from crawler.policy.politeness import Politeness
+from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
+from crawler.policy.scope import Scope
+from crawler.store.commit import Admission, Refusal, Writer
+from crawler.store.home import Home
+from crawler.store.outputs import StreamOutput, encoder
+from crawler.visit import Visitor, candidate
+
+_ROBOTS_RESTORED = 10_000
+
+
+def build_crawl(
+    reactor: Any,
+    job: Job,
+    home: Home,
+    *,
+    stream: Callable[[bytes], object] | None = None,
+    stream_format: str = "jsonl",
+    on_stall: Callable[[float, str], None] | None = None,
+) -> Engine:
+    """Put a crawl together in an open home whose files are open; `Engine.run` starts it.
+
+    `stream` takes each record's line once it is durable. `on_stall(seconds, stack)` is told when the reactor was held up.
+    """
+    settings = job.settings
+    scope, polite = settings.scope, settings.politeness
+    token, now = product_token(polite.user_agent), reactor.seconds()
+    door = make_door(job, extensions=_seed_redirects(home))
+    robots = RobotsCache(token, ttl=polite.robots_ttl, obey=polite.robots, max_delay=polite.max_delay, fetch=settings.fetch)
+    frontier = SqliteFrontier(home.connection, depth=scope.depth, host_budget=scope.max_pages_per_host)
+    window = Window()
+    floor = now + polite.delay if home.resumed else 0.0  # the last run may have asked any host just now
+    politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
+    _restore_hosts(frontier, window, politeness, now)
+    _restore_robots(home, politeness, robots, now)
+    fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=Guard(job.seeds))
+    pool = ParsePool(reactor, settings.parse, token)
+    streams = [StreamOutput(encoder(stream_format), stream)] if stream is not None else []
+    writer = Writer(home, frontier, settings.store, reactor.callFromThread, streams=streams, keep_edges=scope.depth is not None)
+    visitor = Visitor(
+        fetch=fetcher.fetch,
+        parse=pool.parse,
+        store=writer.submit,
+        door=door,
+        robots=robots,
+        recent=RecentKeys() if scope.depth is None else None,
+        settings=settings,
+        robots_token=token,
+        wall=time.time,
+    )
+    return Engine(
+        clock=reactor,
+        wall=time.time,
+        settings=settings,
+        seeds=_seeds(job, door),
+        writer=writer,
+        window=window,
+        politeness=politeness,
+        robots=robots,
+        errands=RobotsErrands(fetch=fetcher.fetch, store=writer.submit, robots=robots, door=door, sitemaps=scope.sitemaps, wall=time.time),
+        visitor=visitor,
+        pool=pool,
+        lag=LagMeter(reactor.callLater, threshold=settings.service.stall_threshold, on_stall=on_stall),
+        closers=[fetcher.close, pool.stop],
+    )
+
+
+def make_door(job: Job, *, extensions: list[str] | None = None) -> Door:
+    """Return the door of a job; `extensions` are URLs that its seeds redirected to."""
+    scope = Scope(job.seeds, job.settings.scope)
+    for url in extensions or []:
+        scope.extend(url)
+    return Door(scope, depth=job.settings.scope.depth, max_redirects=job.settings.fetch.max_redirects)
+
+
+def _seed_redirects(home: Home) -> list[str]:
+    return [url for (url,) in home.connection.execute("SELECT url FROM urls WHERE via = ? AND depth = 0", (Via.REDIRECT,))]
+
+
+def _seeds(job: Job, door: Door) -> Admission:
+    candidates, refused = [], []
+    for url in job.seeds:
+        link = Link(url, Via.SEED, 0)
+        rule = door.admit(link)
+        if rule is None:
+            candidates.append(candidate(link, urls.fingerprint(url)))
+        else:
+            refused.append(Refusal(urls.fingerprint(url), url, rule, None))
+    return Admission(candidates, refused)
+
+
+def _restore_hosts(frontier: SqliteFrontier, window: Window, politeness: Politeness, now: float) -> None:
+    """Bring back the queues that an earlier run left, and the rest that hosts had asked for."""
+    wall = time.time()
+    for host, queued, paused_until in frontier.waiting_hosts():
+        window.restore(host, queued)
+        if paused_until > wall:
+            politeness.pause(host, now + paused_until - wall)
+
+
+def _restore_robots(home: Home, politeness: Politeness, robots: RobotsCache, now: float) -> None:
+    """Bring back the robots.txt files that an earlier run learnt, and the delays that they ask for."""
+    rows = home.connection.execute("SELECT origin, entry FROM robots LIMIT ?", (_ROBOTS_RESTORED,)).fetchall()
+    for origin, entry in rows:
+        robots.restore(msgspec.json.decode(entry, type=RobotsEntry))
+        delay = robots.delay(origin)
+        if delay is not None:
+            politeness.set_delay(urls.host(f"{origin}/"), delay, now)

@@ -1,0 +1,403 @@
+"""The scheduler: leases URLs, keeps a bounded number of requests in flight, feels back-pressure, drains and stops.
+
+All of it runs in the reactor's thread and none of it waits. `_pump` is called whenever something became free or ready: it leases as long
+as there is room and a host whose time has come, and sets one timer for the next host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.python.failure import Failure
+
+from crawler import url as urls
+from crawler.config import Settings
+from crawler.errands import Errand, RobotsErrands
+from crawler.errors import CrawlError
+from crawler.frontier.window import Window
+from crawler.lag import LagMeter
+from crawler.lease import Lease
+from crawler.model import Fetched, FetchFailed, Kind, Outcome, Reason, Result, Snapshot, Task
+from crawler.parse.pool import ParsePool
+from crawler.policy.outage import Outages
+from crawler.policy.politeness import Politeness
+from crawler.policy.robots import RobotsCache
+from crawler.rate import Rate
+from crawler.store.commit import Admission, Committed, HostPause, Postponement, Refill, StateChange, Writer
+from crawler.visit import Visitor
+
+MAX_PARSE_BYTES: Final = 64 * 1024 * 1024  # of bodies waiting for the parse workers: beyond, nothing is leased
+_PARSE_AHEAD: Final = 16  # pages at the parse workers for each of them, likewise
+_STORE_AHEAD: Final = 4  # batches waiting for the disk, likewise
+_SWEEP: Final = 60.0  # seconds between two sweeps of idle hosts
+_DRAIN_SHARE: Final = 0.7  # of the stop time that requests in flight get; the rest is for the disk and the workers
+
+
+class Clock(Protocol):
+    """What the engine needs of the reactor."""
+
+    def seconds(self) -> float:
+        """Return monotonic seconds."""
+
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> Any:
+        """Run a call later."""
+
+
+class Engine:
+    """One crawl in work. `run` it once; `drain` or `abort` stop it before its end."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        wall: Callable[[], float],
+        settings: Settings,
+        seeds: Admission,
+        writer: Writer,
+        window: Window,
+        politeness: Politeness,
+        robots: RobotsCache,
+        errands: RobotsErrands,
+        visitor: Visitor,
+        pool: ParsePool,
+        lag: LagMeter,
+        closers: Iterable[Callable[[], Deferred[None]]],
+    ) -> None:
+        """Take the parts (`build` puts them together). `closers` are closed in order before the writer."""
+        self._clock = clock
+        self._wall = wall
+        self._settings = settings
+        self._seeds = seeds
+        self._writer = writer
+        writer.on_committed = self.on_committed
+        self._window = window
+        self._politeness = politeness
+        self._robots = robots
+        self._errands = errands
+        self._visitor = visitor
+        self._pool = pool
+        self._lag = lag
+        self._closers = list(closers)
+        self._state = "new"
+        self._why = "done"
+        self._error: CrawlError | None = None
+        self._result: Deferred[Result] = Deferred()
+        self._leases: dict[Lease, None] = {}
+        self._leased_pages = 0
+        self._in_flight = 0
+        self._outages = Outages(settings.fetch.retry_delay)
+        self._pumping = False
+        self._soon = False
+        self._timer: Any = None
+        self._timers: list[Any] = []
+        self._swept_at = self._started_at = clock.seconds()
+        self._rate = Rate()
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    def run(self) -> Deferred[Result]:
+        """Crawl until nothing is left, a budget is used up, or somebody stops it; fire when all is durable and closed.
+
+        Fails with the CrawlError that ended it: nothing that was acknowledged is lost then.
+        """
+        self._state = "running"
+        self._started_at = self._clock.seconds()
+        self._lag.start()
+        self._pool.start()
+        self._writer.start()
+        self._submit(StateChange("running"))
+        self._submit(self._seeds)
+        self._writer.hurry()
+        limit = self._settings.scope.max_time
+        if limit is not None:
+            self._timers.append(self._clock.callLater(limit, self._stop_leasing, "max_time", self._settings.service.stop_timeout))
+        for host in self._window.hosts():
+            self._offer(host)
+        self._pump()
+        return self._result
+
+    def drain(self, timeout: float) -> None:
+        """Stop leasing, let what is in flight come to its end for most of `timeout` seconds, then call it off; resumable."""
+        self._stop_leasing("signal", timeout)
+
+    def abort(self) -> None:
+        """Call off what is in flight now; what is on its way to the disk is still stored."""
+        if self._state == "running":
+            self._state, self._why = "draining", "signal"
+        for lease in list(self._leases):
+            lease.call_off()
+        self._writer.hurry()
+        self._check_end()
+
+    def _stop_leasing(self, why: str, timeout: float) -> None:
+        if self._state != "running":
+            return
+        self._state, self._why = "draining", why
+        self._timers.append(self._clock.callLater(timeout * _DRAIN_SHARE, self.abort))
+        self._writer.hurry()
+        self._check_end()
+
+    def _submit(self, operation: Admission | StateChange | HostPause) -> None:
+        self._writer.submit(operation).addCallbacks(lambda _: self._check_end(), self._fail)
+
+    def _fail(self, failure: Failure) -> None:
+        """Our own fault, or the disk's: stop at once; what was not acknowledged is fetched again by the next run."""
+        error = failure.value
+        if self._error is None:
+            self._error = error if isinstance(error, CrawlError) else CrawlError(f"internal error: {failure.getErrorMessage()}")
+            self._why = "error"
+        if self._state == "running":
+            self._state = "draining"
+        self.abort()
+
+    def _check_end(self) -> None:
+        if self._state not in ("running", "draining") or self._leases:
+            return
+        if self._state == "running":
+            if self._writer.backlog or len(self._errands):
+                return
+            if self._window.queued and self._pages_left() > 0:
+                return
+            self._why = "max_pages" if self._window.queued else "done"
+        self._end("finished" if self._state == "running" else "stopped")
+
+    def _end(self, state: str) -> None:
+        self._state = "closing"
+        for timer in (self._timer, *self._timers):
+            if timer is not None and timer.active():
+                timer.cancel()
+        elapsed = self._clock.seconds() - self._started_at
+        if self._error is None:
+            self._writer.submit(StateChange(state, self._why, elapsed)).addErrback(self._fail)
+            self._writer.hurry()
+        closed = gatherResults([close() for close in self._closers])
+        closed.addCallback(lambda _: self._writer.close())
+        closed.addBoth(lambda _: self._report(state))
+
+    def _report(self, state: str) -> None:
+        self._lag.stop()
+        self._state = state
+        if self._error is not None:
+            self._result.errback(self._error)
+            return
+        snapshot = self.snapshot()
+        fetched, failed = (snapshot.outcomes.get(outcome, 0) for outcome in (Outcome.FETCHED, Outcome.FAILED))
+        self._result.callback(Result(state, self._why, snapshot, fetched, failed))
+
+    # -- leasing -------------------------------------------------------------------------------------------------
+
+    def _pages_left(self) -> int:
+        limit = self._settings.scope.max_pages
+        return 1 << 62 if limit is None else limit - self._writer.counters.pages - self._leased_pages
+
+    def _has_room(self) -> bool:
+        return (
+            self._in_flight < self._settings.fetch.concurrency
+            and self._pool.backlog < _PARSE_AHEAD * self._pool.size
+            and self._pool.backlog_bytes < MAX_PARSE_BYTES
+            and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages
+            and self._pages_left() > 0
+        )
+
+    def _pump(self) -> None:
+        """Lease while there is room and a host whose time has come; then set the timer for the next one."""
+        self._soon = False
+        if self._state != "running" or self._pumping:
+            return
+        self._pumping = True
+        now = self._clock.seconds()
+        while self._has_room():
+            host = self._politeness.acquire(now)
+            if host is None:
+                break
+            self._serve(host, now)
+        self._pumping = False
+        self._set_timer(now)
+        if not self._in_flight and not self._pool.backlog and self._writer.backlog:
+            self._writer.hurry()  # all that could still bring work is waiting for the disk
+
+    def _set_timer(self, now: float) -> None:
+        at = self._politeness.next_time() if self._has_room() else None
+        if self._timer is not None and self._timer.active():
+            if at is not None and self._timer.getTime() <= at:
+                return
+            self._timer.cancel()
+        self._timer = None if at is None else self._clock.callLater(max(0.0, at - now), self._pump)
+
+    def _serve(self, host: str, now: float) -> None:
+        """Give `host` its turn: an errand, or its next URL."""
+        errand = self._errands.take(host)
+        if errand is not None:
+            self._run_errand(errand)
+        elif not self._errands.blocks(host):
+            task = self._window.take(host, now)
+            if task is not None:
+                self._lease_or_ask(task)
+        self._offer(host)
+
+    def _lease_or_ask(self, task: Task) -> None:
+        origin = urls.origin(task.url)
+        if self._robots.known(origin, self._wall()):
+            self._lease(task)
+        else:
+            self._window.give_back(task)
+            self._errands.need(origin, task.host)
+
+    def _offer(self, host: str) -> None:
+        """Put `host` on the schedule if it has something to fetch, and have its window refilled if that runs low."""
+        now = self._clock.seconds()
+        if self._errands.waiting(host):
+            self._politeness.offer(host, now)
+            return
+        if self._errands.blocks(host):
+            return
+        if self._window.has_ready(host, now):
+            self._politeness.offer(host, now)
+        elif (later := self._window.next_delayed(host)) is not None:
+            self._politeness.offer(host, later)
+        after = self._window.wants_refill(host)
+        if after is not None:
+            read = self._writer.submit(Refill(host, after, self._window.share))
+            read.addCallbacks(self._refilled, self._fail, callbackArgs=(host, after))
+
+    def _refilled(self, found: tuple[list[tuple[Task, float]], bool], host: str, after: tuple[int, int]) -> None:
+        rows, complete = found
+        ahead = self._clock.seconds() - self._wall()
+        longest = self._clock.seconds() + self._settings.fetch.max_retry_after
+        tasks = [(task, min(not_before + ahead, longest) if not_before else 0.0) for task, not_before in rows]
+        self._window.refilled(host, after, tasks, complete=complete)
+        self._offer(host)
+        self._pump()
+
+    def _lease(self, task: Task) -> None:
+        lease = Lease(self, task.host, page=task.kind is Kind.PAGE)
+        self._leases[lease] = None
+        self._leased_pages += lease.page
+        visit = self._visitor.visit(task, lease)
+        lease.deferred = visit
+        visit.addCallbacks(self._visited, self._not_visited, callbackArgs=(task, lease), errbackArgs=(task, lease))
+        visit.addErrback(self._fail)
+
+    def _visited(self, operation: object, task: Task, lease: Lease) -> None:
+        self._drop(lease)
+        if isinstance(operation, Postponement):
+            again = task.postponed(operation.attempts)
+            self._window.delay(again, self._clock.seconds() + operation.not_before - self._wall())
+        else:
+            self._window.done(task)
+        self._offer(task.host)
+        self._check_end()
+
+    def _not_visited(self, failure: Failure, task: Task, lease: Lease) -> None:
+        self._drop(lease)
+        self._window.give_back(task)
+        if not isinstance(failure.value, CancelledError):
+            self._fail(failure)
+        self._check_end()
+
+    def _drop(self, lease: Lease) -> None:
+        lease.over(None)
+        del self._leases[lease]
+        self._leased_pages -= lease.page
+
+    def _run_errand(self, errand: Errand) -> None:
+        lease = Lease(self, errand.host, page=False)
+        self._leases[lease] = None
+        run = self._errands.run(errand, lease)
+        lease.deferred = run
+        run.addCallbacks(self._ran_errand, self._fail_errand, callbackArgs=(errand, lease), errbackArgs=(lease,))
+        run.addErrback(self._fail)
+
+    def _ran_errand(self, next_host: str | None, errand: Errand, lease: Lease) -> None:
+        self._drop(lease)
+        if next_host is None:
+            delay = self._robots.delay(errand.origin)
+            if delay is not None:
+                self._politeness.set_delay(errand.blocked, delay, self._clock.seconds())
+            next_host = errand.blocked
+        self._offer(next_host)
+        self._pump()
+        self._check_end()
+
+    def _fail_errand(self, failure: Failure, lease: Lease) -> None:
+        self._drop(lease)
+        if not isinstance(failure.value, CancelledError):
+            self._fail(failure)
+        self._check_end()
+
+    # -- what a lease tells --------------------------------------------------------------------------------------
+
+    def given_up(self, host: str) -> tuple[Reason, str] | None:
+        """Return why `host` is not asked any more, or None."""
+        return self._outages.given_up(host)
+
+    def request_begins(self, host: str) -> None:
+        """Count a request in flight."""
+        self._in_flight += 1
+        self._politeness.start(host, self._clock.seconds())
+
+    def request_sent(self, host: str, now: float, *, again: bool) -> None:
+        """Let the host's delay count from `now`."""
+        self._politeness.sent(host, now, again=again)
+        self._offer(host)
+        self._pump_soon()
+
+    def request_over(self, host: str, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
+        """Free a place in flight, and learn how the host fares."""
+        self._in_flight -= 1
+        self._politeness.finish(host, was_sent=was_sent)
+        if answer is not None and (rest := self._outages.learn(host, answer)):
+            self._politeness.pause(host, self._clock.seconds() + rest)
+        self._offer(host)
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        """Pump in the next turn of the reactor: many requests that end in one turn are answered by one pump."""
+        if not self._pumping and self._state == "running" and not self._soon:
+            self._soon = True
+            self._clock.callLater(0, self._pump)
+
+    def pause_host(self, host: str, seconds: float) -> None:
+        """Let `host` rest, over a restart, too."""
+        self._politeness.pause(host, self._clock.seconds() + seconds)
+        self._submit(HostPause(host, self._wall() + seconds))
+
+    def on_committed(self, committed: Committed) -> None:
+        """Take in what a transaction brought to light; the writer calls it before the visits of that transaction end."""
+        now = self._clock.seconds()
+        self._rate.note(now, committed.counters.done)
+        for host in self._window.admitted(committed.tasks):
+            self._offer(host)
+        if now - self._swept_at > _SWEEP:
+            self._swept_at = now
+            self._politeness.sweep(now)
+        self._pump_soon()
+
+    # -- the view ------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return how the crawl stands now."""
+        now = self._clock.seconds()
+        counters = self._writer.counters
+        stats = self._pool.stats()
+        return Snapshot(
+            elapsed=now - self._started_at,
+            state=self._state,
+            queued=self._window.queued,
+            in_flight=self._in_flight,
+            parsing=self._pool.backlog,
+            storing=self._writer.backlog,
+            done=counters.done,
+            outcomes=dict(counters.outcomes),
+            reasons=dict(counters.reasons),
+            refused={rule: count for rule, count in counters.refused.items() if count},
+            bytes=counters.bytes,
+            pages_per_second=self._rate.per_second(now),
+            hosts=len(self._window),
+            waiting_hosts=self._politeness.waiting(now)[:10],
+            workers=stats.workers,
+            worker_restarts=stats.restarts,
+            lag=self._lag.recent(),
+        )

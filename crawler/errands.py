@@ -1,0 +1,151 @@
+"""robots.txt files to be fetched: each is a request of its host like any other, made before the host's own URLs.
+
+A host whose next URL has an unknown robots.txt is *blocked* until it is known: one fetch, however many URLs wait. A redirect of
+robots.txt to another host becomes an errand of that host, under that host's politeness.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from crawler import url as urls
+from crawler.model import Fetched, FetchFailed, Kind, Link, Via
+from crawler.parse.decode import decode
+from crawler.policy.admit import Door
+from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
+from crawler.store.commit import Admission, Operation, Refusal
+from crawler.visit import Fetch, Turn, candidate
+
+
+class Errand(Struct):
+    """One robots.txt that is being fetched."""
+
+    origin: str
+    blocked: str  # the host that waits for it
+    url: str
+    hops: int = 0
+    attempts: int = 0
+
+    @property
+    def host(self) -> str:
+        """The host that is asked."""
+        return urls.host(self.url)
+
+
+class RobotsErrands:
+    """The errands by host."""
+
+    def __init__(
+        self,
+        *,
+        fetch: Fetch,
+        store: Callable[[Operation], Deferred[Any]],
+        robots: RobotsCache,
+        door: Door,
+        sitemaps: bool,
+        wall: Callable[[], float],
+    ) -> None:
+        """`sitemaps`: admit the sitemaps that a robots.txt names. `wall`: seconds since the epoch."""
+        self._fetch = fetch
+        self._store = store
+        self._robots = robots
+        self._door = door
+        self._sitemaps = sitemaps
+        self._wall = wall
+        self._blocked: dict[str, Errand] = {}
+        self._waiting: dict[str, deque[Errand]] = {}
+
+    def __len__(self) -> int:
+        return len(self._blocked)
+
+    def blocks(self, host: str) -> bool:
+        """Say whether `host` waits for a robots.txt."""
+        return host in self._blocked
+
+    def waiting(self, host: str) -> bool:
+        """Say whether a request is to be made on `host` for an errand."""
+        return host in self._waiting
+
+    def need(self, origin: str, host: str) -> None:
+        """Send for the robots.txt of `origin`; `host` is blocked until it is known."""
+        errand = self._blocked[host] = Errand(origin, host, robots_url(origin))
+        self._put(errand)
+
+    def _put(self, errand: Errand) -> None:
+        self._waiting.setdefault(errand.host, deque()).append(errand)
+
+    def take(self, host: str) -> Errand | None:
+        """Return the next errand to run on `host`."""
+        queue = self._waiting.get(host)
+        if queue is None:
+            return None
+        errand = queue.popleft()
+        if not queue:
+            del self._waiting[host]
+        return errand
+
+    def run(self, errand: Errand, turn: Turn) -> Deferred[str | None]:
+        """Make one request of an errand; fire with the host where it goes on, or None when it is settled and durable."""
+
+        def answered(answer: Fetched | FetchFailed) -> Deferred[Any] | str:
+            turn.over(answer)
+            return self._learn(errand, answer, turn)
+
+        errand.attempts += errand.hops == 0
+        turn.begin()
+        return self._fetch(errand.url, max_body=MAX_ROBOTS_FETCH, on_sent=turn.sent).addCallback(answered)
+
+    def _learn(self, errand: Errand, answer: Fetched | FetchFailed, turn: Turn) -> Deferred[Any] | str:
+        answer, body = _decoded(answer)
+        found = self._robots.learn(errand.origin, answer, body, self._wall(), hops=errand.hops, attempts=errand.attempts)
+        match found:
+            case FollowRobots():
+                errand.url, errand.hops = found.url, found.hops
+                self._put(errand)
+                return errand.host
+            case RetryRobots():
+                errand.url, errand.hops = robots_url(errand.origin), 0
+                turn.pause(found.after)
+                self._put(errand)
+                return errand.host
+            case RobotsEntry():
+                turn.storing()
+                return self._store(self._admission(found)).addCallback(lambda _: self._settle(errand))
+
+    def _admission(self, entry: RobotsEntry) -> Admission:
+        """Keep the entry and admit its sitemaps in one transaction: a resumed crawl finds both or neither."""
+        candidates, refused = [], []
+        for sitemap in self._robots.sitemaps(entry.origin) if self._sitemaps else []:
+            link = Link(sitemap, Via.ROBOTS, 0, robots_url(entry.origin), kind=Kind.SITEMAP)
+            rule = self._door.admit(link)
+            key = urls.fingerprint(sitemap)
+            if rule is None:
+                candidates.append(candidate(link, key))
+            else:
+                refused.append(Refusal(key, sitemap, rule, link.referrer))
+        return Admission(candidates, refused, entry.origin, msgspec.json.encode(entry))
+
+    def _settle(self, errand: Errand) -> None:
+        self._blocked.pop(errand.blocked, None)
+
+
+def _decoded(answer: Fetched | FetchFailed) -> tuple[Fetched | FetchFailed, bytes]:
+    """Return the answer and its decoded body; a body that can't be decoded makes the file unreachable, not empty.
+
+    A robots.txt is small: decoding it here, bounded, costs less than a trip to a worker.
+    """
+    if isinstance(answer, FetchFailed):
+        return answer, b""
+    decoded = decode(answer.body, answer.headers_named("content-encoding"), MAX_ROBOTS_FETCH)
+    if decoded.reason is None:
+        return answer, decoded.body
+    failed = FetchFailed(
+        answer.url, decoded.reason, decoded.detail, answer.ip, answer.started_at, answer.elapsed, answer.status, answer.headers
+    )
+    return failed, b""

@@ -1,0 +1,81 @@
+"""The reactor's own lag, measured all the time: how late a timer fires, and what ran when it was very late."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+_BEAT: Final = 0.05  # seconds between two heartbeats
+_WINDOW: Final = 200  # heartbeats remembered: 10 seconds
+_DEEPEST: Final = 12  # frames told of a stall
+
+
+class Later(Protocol):
+    """`reactor.callLater`."""
+
+    def __call__(self, delay: float, call: Callable[..., Any], *args: Any) -> Any:
+        """Run `call(*args)` after `delay` seconds."""
+
+
+class LagMeter:
+    """Measures lag by a heartbeat on the reactor; a watching thread samples the reactor thread's stack during a stall."""
+
+    def __init__(self, call_later: Later, *, threshold: float, on_stall: Callable[[float, str], None] | None = None) -> None:
+        """Tell `on_stall(seconds, stack)` of each lag above `threshold` seconds."""
+        self._call_later = call_later
+        self._threshold = threshold
+        self._on_stall = on_stall
+        self._lags: deque[float] = deque(maxlen=_WINDOW)
+        self._due = 0.0
+        self._call: Any = None
+        self._stack = ""
+        self._ended = threading.Event()
+        self._reactor_thread = 0
+        self.worst = 0.0
+
+    def start(self) -> None:
+        """Begin to measure; call it in the reactor's thread."""
+        self._reactor_thread = threading.get_ident()
+        self._schedule()
+        if self._on_stall is not None:
+            threading.Thread(target=self._watch, name="lag", daemon=True).start()
+
+    def stop(self) -> None:
+        """End measuring."""
+        self._ended.set()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+
+    def recent(self) -> float:
+        """Return the longest lag of the last ten seconds, in seconds."""
+        return max(self._lags, default=0.0)
+
+    def percentile(self, share: float) -> float:
+        """Return the lag below which `share` (0 to 1) of the last ten seconds' heartbeats stayed, in seconds."""
+        ordered = sorted(self._lags)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+    def _schedule(self) -> None:
+        self._due = time.monotonic() + _BEAT
+        self._call = self._call_later(_BEAT, self._beat)
+
+    def _beat(self) -> None:
+        lag = max(0.0, time.monotonic() - self._due)
+        self._lags.append(lag)
+        self.worst = max(self.worst, lag)
+        stack, self._stack = self._stack, ""
+        self._schedule()
+        if lag > self._threshold and self._on_stall is not None:
+            self._on_stall(lag, stack)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._threshold / 2):
+            if not self._stack and time.monotonic() - self._due > self._threshold:
+                frame = sys._current_frames().get(self._reactor_thread)
+                if frame is not None:
+                    self._stack = "".join(traceback.format_stack(frame)[-_DEEPEST:])

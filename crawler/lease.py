@@ -1,0 +1,77 @@
+"""A lease: one URL, or one robots.txt, in work; and its place in flight while its request is under way."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from crawler.model import Fetched, FetchFailed, Reason
+
+
+class Places(Protocol):
+    """The engine, as a lease sees it."""
+
+    def given_up(self, host: str) -> tuple[Reason, str] | None:
+        """Return why `host` is not asked any more, or None."""
+
+    def request_begins(self, host: str) -> None:
+        """Count a request in flight."""
+
+    def request_sent(self, host: str, now: float, *, again: bool) -> None:
+        """Let the host's delay count from `now`."""
+
+    def request_over(self, host: str, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
+        """Free the place."""
+
+    def pause_host(self, host: str, seconds: float) -> None:
+        """Let the host rest."""
+
+
+class Lease:
+    """The `visit.Turn` of a visit or of an errand."""
+
+    __slots__ = ("_in_flight", "_places", "_sent", "deferred", "host", "page", "stored")
+
+    def __init__(self, places: Places, host: str, *, page: bool) -> None:
+        """`page`: it counts towards the page budget."""
+        self._places = places
+        self._in_flight = False
+        self._sent = False
+        self.host = host
+        self.page = page
+        self.stored = False
+        self.deferred: Deferred[Any] | None = None
+
+    def given_up(self) -> tuple[Reason, str] | None:
+        """Return why the host is not asked any more, or None."""
+        return self._places.given_up(self.host)
+
+    def begin(self) -> None:
+        """Take a place in flight."""
+        self._in_flight = True
+        self._places.request_begins(self.host)
+
+    def sent(self, now: float) -> None:
+        """Note when the request was written; the delay to the next one counts from here."""
+        self._places.request_sent(self.host, now, again=self._sent)
+        self._sent = True
+
+    def over(self, answer: Fetched | FetchFailed | None) -> None:
+        """Give the place back; `answer` is None when the request was called off."""
+        if self._in_flight:
+            self._in_flight = False
+            self._places.request_over(self.host, answer, was_sent=self._sent)
+
+    def pause(self, seconds: float) -> None:
+        """Let the host rest."""
+        self._places.pause_host(self.host, seconds)
+
+    def storing(self) -> None:
+        """Note that the end is on its way to the disk and can't be called off."""
+        self.stored = True
+
+    def call_off(self) -> None:
+        """Cancel what is under way, unless it is being stored."""
+        if not self.stored and self.deferred is not None:
+            self.deferred.cancel()

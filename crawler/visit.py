@@ -1,0 +1,321 @@
+"""The path of one URL, from its lease to its one outcome: the file to read first.
+
+`Visitor.visit` is a Deferred chain that reads top to bottom. What the web does wrong travels along it as a value; a fault of
+ours is logged once with its URL, costs that one URL, and never stops the reactor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from crawler import url as urls
+from crawler.config import Settings
+from crawler.errors import CrawlError
+from crawler.frontier.recent import RecentKeys
+from crawler.frontier.sqlite import Candidate
+from crawler.model import Fetched, FetchFailed, Kind, Link, Outcome, PageLink, Parsed, Reason, Record, Task, Via
+from crawler.parse.frames import ToParse
+from crawler.policy import directives, retry, status
+from crawler.policy.admit import DEPTH_RULE, REDIRECTS_RULE, Door
+from crawler.policy.robots import RobotsCache
+from crawler.policy.status import Classified
+from crawler.store.commit import Completion, Operation, Postponement, Refusal
+
+NOFOLLOW_RULE: Final = "nofollow"
+_log: Final = Logger()
+
+
+class Fetch(Protocol):
+    """`fetch.client.Fetcher.fetch`."""
+
+    def __call__(
+        self, url: str, *, max_body: int | None = None, on_sent: Callable[[float], None] | None = None
+    ) -> Deferred[Fetched | FetchFailed]:
+        """Make one bounded exchange."""
+
+
+class Turn(Protocol):
+    """What the engine wants to hear of a visit as it goes."""
+
+    def given_up(self) -> tuple[Reason, str] | None:
+        """Return why no request is to be made any more (the host is down), or None."""
+
+    def begin(self) -> None:
+        """A request is about to be made."""
+
+    def sent(self, now: float) -> None:
+        """The request was written to its connection (monotonic seconds); may happen twice, see `Fetcher.fetch`."""
+
+    def over(self, answer: Fetched | FetchFailed) -> None:
+        """The exchange is over: the host and the place in flight are free again."""
+
+    def pause(self, seconds: float) -> None:
+        """The host wants to be left alone."""
+
+    def storing(self) -> None:
+        """The visit is decided and on its way to the disk: it can't be called back."""
+
+
+class Visit:
+    """What is known of a URL so far, as it goes down the chain."""
+
+    __slots__ = ("answer", "classified", "completion", "directives", "parsed", "task", "turn")
+
+    def __init__(self, task: Task, turn: Turn) -> None:
+        self.task = task
+        self.turn = turn
+        self.answer: Fetched | FetchFailed | None = None
+        self.classified = Classified(Outcome.FAILED, Reason.INTERNAL)
+        self.parsed: Parsed | None = None
+        self.directives: list[str] = []
+        self.completion: Operation | None = None  # set: the visit is decided, only the store is left
+
+
+class Visitor:
+    """Takes leased URLs down the chain."""
+
+    def __init__(
+        self,
+        *,
+        fetch: Fetch,
+        parse: Callable[[ToParse], Deferred[Parsed]],
+        store: Callable[[Operation], Deferred[Any]],
+        door: Door,
+        robots: RobotsCache,
+        recent: RecentKeys | None,
+        settings: Settings,
+        robots_token: str,
+        wall: Callable[[], float],
+    ) -> None:
+        """`recent` is None under a depth limit: then each page's links matter, seen or not. `wall`: seconds since the epoch."""
+        self._fetch_url = fetch
+        self._parse_body = parse
+        self._store_operation = store
+        self._door = door
+        self._robots = robots
+        self._recent = recent
+        self._settings = settings
+        self._robots_token = robots_token
+        self._wall = wall
+
+    def visit(self, task: Task, turn: Turn) -> Deferred[Operation]:
+        """Take one leased URL to its outcome, or back to the queue for another attempt.
+
+        Fires with what was stored when that is durable. Fails with StoreError, WorkersDied or CancelledError alone: then
+        nothing was stored, and the lease is the caller's again.
+        """
+        chain: Deferred[Any] = succeed(Visit(task, turn))
+        chain.addCallback(self._pass_gate)  # may we? robots.txt is known by now
+        chain.addCallback(self._fetch)  # one bounded exchange
+        chain.addCallback(self._judge)  # an outcome, or another attempt later
+        chain.addCallback(self._parse)  # in a worker process
+        chain.addCallback(self._conclude)  # the record, and the links through the door
+        chain.addErrback(self._crashed, task)  # a fault of ours costs this URL alone
+        chain.addCallback(self._store, turn)  # one transaction
+        return chain
+
+    def _pass_gate(self, visit: Visit) -> Visit:
+        refusal = self._robots.refusal(visit.task.url) or visit.turn.given_up()
+        if refusal is not None:
+            reason, detail = refusal
+            visit.classified = Classified(status.outcome_of(reason), reason, detail)
+            visit.completion = self._complete(visit)
+        return visit
+
+    def _fetch(self, visit: Visit) -> Visit | Deferred[Visit]:
+        if visit.completion is not None:
+            return visit
+
+        def answered(answer: Fetched | FetchFailed) -> Visit:
+            visit.answer = answer
+            visit.turn.over(answer)
+            return visit
+
+        visit.turn.begin()
+        max_body = self._settings.fetch.max_body if visit.task.kind is Kind.PAGE else self._settings.parse.max_decoded
+        return self._fetch_url(visit.task.url, max_body=max_body, on_sent=visit.turn.sent).addCallback(answered)
+
+    def _judge(self, visit: Visit) -> Visit:
+        answer = visit.answer
+        if answer is None:
+            return visit
+        wall = self._wall()
+        again = retry.next_attempt(answer, visit.task.attempts + 1, self._settings.fetch, wall)
+        if pause := retry.host_pause(answer, wall, self._settings.fetch):
+            visit.turn.pause(pause)
+        if again is not None:
+            visit.completion = Postponement(visit.task, visit.task.attempts + 1, wall + again.after)
+        visit.classified = status.classify(answer)
+        return visit
+
+    def _parse(self, visit: Visit) -> Visit | Deferred[Visit]:
+        answer = visit.answer
+        if visit.completion is not None or not isinstance(answer, Fetched) or visit.classified.outcome is not Outcome.FETCHED:
+            return visit
+
+        def parsed(result: Parsed) -> Visit:
+            visit.parsed = result
+            if result.reason is not None:
+                visit.classified = Classified(status.outcome_of(result.reason), result.reason, result.detail)
+            return visit
+
+        visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
+        page = ToParse(
+            url=answer.url,
+            kind=visit.task.kind,
+            content_type=answer.header("content-type"),
+            encodings=answer.headers_named("content-encoding"),
+            body=answer.body,
+        )
+        visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
+        return self._parse_body(page).addCallback(parsed)
+
+    def _conclude(self, visit: Visit) -> Operation:
+        return visit.completion if visit.completion is not None else self._complete(visit)
+
+    def _crashed(self, failure: Failure, task: Task) -> Operation:
+        if isinstance(failure.value, (CancelledError, CrawlError)):
+            return failure  # type: ignore[return-value]  # an errback may hand its Failure on
+        if self._recent is not None:
+            self._recent.clear()  # links of this page may have been noted and not handed over
+        _log.failure("fault while visiting {url}", failure=failure, url=task.url)
+        record = _record(
+            task,
+            Classified(Outcome.FAILED, Reason.INTERNAL, failure.getErrorMessage()[:200]),
+            answer=None,
+            parsed=None,
+            robots=[],
+            wall=self._wall(),
+        )
+        return Completion(task, record, [], [])
+
+    def _store(self, operation: Operation, turn: Turn) -> Deferred[Operation]:
+        turn.storing()
+        return self._store_operation(operation).addCallback(lambda _: operation)
+
+    # -- the end of a visit --------------------------------------------------------------------------------------
+
+    def _complete(self, visit: Visit) -> Completion:
+        parsed = visit.parsed
+        found = directives.combine(visit.directives, parsed.robots) if parsed else visit.directives
+        candidates: list[Candidate] = []
+        refused: list[Refusal] = []
+        for link in self._links(visit, follow=not self._settings.politeness.nofollow or directives.follows(found)):
+            self._pass_door(*link, candidates, refused)
+        record = _record(visit.task, visit.classified, answer=visit.answer, parsed=parsed, robots=found, wall=self._wall())
+        if self._settings.store.record_headers or self._settings.store.record_links:
+            record = self._with_extras(record, visit)
+        return Completion(visit.task, record, candidates, refused)
+
+    def _links(self, visit: Visit, *, follow: bool) -> list[tuple[Link, int, bool]]:
+        """Return what a visit leads to: (link, key, nofollow)."""
+        task = visit.task
+        target = visit.classified.redirect_to
+        if target is not None:
+            return [(_hop(task, target), urls.fingerprint(target), False)]
+        parsed = visit.parsed
+        if parsed is None or visit.classified.outcome is not Outcome.FETCHED:
+            return []
+        found: list[tuple[Link, int, bool]] = []
+        if parsed.refresh is not None and parsed.refresh != task.url:
+            found.append((_hop(task, parsed.refresh), urls.fingerprint(parsed.refresh), False))
+        if parsed.canonical is not None and parsed.canonical != task.url:
+            canonical = Link(parsed.canonical, Via.CANONICAL, task.depth, task.url)
+            found.append((canonical, urls.fingerprint(parsed.canonical), False))
+        via, depth = (Via.SITEMAP, 1) if task.kind is Kind.SITEMAP else (Via.LINK, task.depth + 1)
+        ignore = self._settings.politeness.nofollow
+        for page_link in self._fresh(parsed.links):
+            link = Link(page_link.url, via, depth, task.url)
+            found.append((link, page_link.key, not follow or (ignore and page_link.nofollow)))
+        for page_link in parsed.sitemaps:
+            found.append((Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False))
+        return found
+
+    def _fresh(self, links: list[PageLink]) -> list[PageLink]:
+        recent = self._recent
+        return links if recent is None else [link for link in links if link.key not in recent]
+
+    def _pass_door(self, link: Link, key: int, nofollow: bool, candidates: list[Candidate], refused: list[Refusal]) -> None:
+        rule = NOFOLLOW_RULE if nofollow else self._door.admit(link)
+        if rule is None or rule == DEPTH_RULE:  # too deep by this path: the frontier knows whether by all
+            candidates.append(candidate(link, key))
+        else:
+            refused.append(Refusal(key, link.url, rule, link.referrer))
+        if self._recent is not None and rule not in (NOFOLLOW_RULE, REDIRECTS_RULE):  # those two depend on the link, not on the URL
+            self._recent.add(key)
+
+    def _with_extras(self, record: Record, visit: Visit) -> Record:
+        values = {name: getattr(record, name) for name in record.__struct_fields__}
+        if self._settings.store.record_headers and visit.answer is not None:
+            headers: dict[str, Any] = {}
+            for name, value in visit.answer.headers:
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            values["headers"] = headers
+        if self._settings.store.record_links and visit.parsed is not None:
+            values["links"] = [link.url for link in visit.parsed.links]
+        return Record(**values)
+
+
+def candidate(link: Link, key: int) -> Candidate:
+    """Return what the frontier is asked about `link`."""
+    return Candidate(key, link.url, urls.host(link.url), link.kind, link.via, link.depth, link.hops, link.referrer)
+
+
+def _hop(task: Task, target: str) -> Link:
+    """Return the link of a redirect: as deep as its source, one hop further."""
+    return Link(target, Via.REDIRECT, task.depth, task.url, task.hops + 1, task.kind)
+
+
+def _without_body(answer: Fetched) -> Fetched:
+    return Fetched(answer.url, answer.status, answer.headers, b"", answer.ip, answer.started_at, answer.elapsed)
+
+
+def _record(
+    task: Task,
+    classified: Classified,
+    *,
+    answer: Fetched | FetchFailed | None,
+    parsed: Parsed | None,
+    robots: list[str],
+    wall: float,
+) -> Record:
+    started = answer.started_at if answer is not None else wall
+    content_type = _media_type(answer) if answer is not None else None
+    parsed_ok = parsed if parsed is not None and parsed.reason is None else None
+    return Record(
+        url=task.url,
+        outcome=classified.outcome,
+        reason=classified.reason,
+        detail=classified.detail or None,
+        status=answer.status if answer is not None else None,
+        fetched_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        elapsed_ms=round(answer.elapsed * 1000) if answer is not None else None,
+        depth=task.depth,
+        via=task.via,
+        referrer=task.referrer,
+        redirect_to=classified.redirect_to,
+        ip=answer.ip if answer is not None else None,
+        content_type=content_type,
+        charset=parsed_ok.charset if parsed_ok else None,
+        bytes=parsed_ok.bytes if parsed_ok else None,
+        digest=parsed_ok.digest if parsed_ok else None,
+        title=parsed_ok.title if parsed_ok else None,
+        description=parsed_ok.description if parsed_ok else None,
+        language=parsed_ok.language if parsed_ok else None,
+        canonical=parsed_ok.canonical if parsed_ok else None,
+        robots=robots,
+        attempts=task.attempts + (answer is not None),
+    )
+
+
+def _media_type(answer: Fetched | FetchFailed) -> str | None:
+    for name, value in answer.headers:
+        if name == "content-type":
+            return value.partition(";")[0].strip().lower()[:100] or None
+    return None
