@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from crawler import url as urls
+from crawler.config import Settings
 from crawler.engine import Engine
 from crawler.errands import RobotsErrands
 from crawler.fetch.client import Fetcher
@@ -28,7 +29,7 @@ from crawler.policy.scope import Scope
 from crawler.store.commit import Admission, Refusal, Writer
 from crawler.store.home import Home
 from crawler.store.outputs import StreamOutput, encoder
-from crawler.visit import Visitor, candidate
+from crawler.visit import Parts, Visitor, candidate
 
 _ROBOTS_RESTORED = 10_000
 
@@ -50,28 +51,19 @@ def build_crawl(
     scope, polite = settings.scope, settings.politeness
     token, now = product_token(polite.user_agent), reactor.seconds()
     door = make_door(job, extensions=_seed_redirects(home))
-    robots = RobotsCache(token, ttl=polite.robots_ttl, obey=polite.robots, max_delay=polite.max_delay, fetch=settings.fetch)
     frontier = SqliteFrontier(home.connection, depth=scope.depth, host_budget=scope.max_pages_per_host)
-    window = Window()
     floor = now + polite.delay if home.resumed else 0.0  # the last run may have asked any host just now
     politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
-    _restore_hosts(frontier, window, politeness, now)
-    _restore_robots(home, politeness, robots, now)
+    window = _restore_hosts(frontier, politeness, now)
+    robots = _restore_robots(home, settings, token, politeness, now)
     fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=Guard(job.seeds))
     pool = ParsePool(reactor, settings.parse, token)
-    streams = [StreamOutput(encoder(stream_format), stream)] if stream is not None else []
-    writer = Writer(home, frontier, settings.store, reactor.callFromThread, streams=streams, keep_edges=scope.depth is not None)
-    visitor = Visitor(
-        fetch=fetcher.fetch,
-        parse=pool.parse,
-        store=writer.submit,
-        door=door,
-        robots=robots,
-        recent=RecentKeys() if scope.depth is None else None,
-        settings=settings,
-        robots_token=token,
-        wall=time.time,
-    )
+    writer = Writer(home, frontier, settings.store, reactor.callFromThread, keep_edges=scope.depth is not None)
+    if stream is not None:
+        writer.streams.append(StreamOutput(encoder(stream_format), stream))
+    recent = RecentKeys() if scope.depth is None else None
+    parts = Parts(fetcher.fetch, pool.parse, writer.submit, time.time)
+    errands = RobotsErrands(parts, robots=robots, door=door, sitemaps=scope.sitemaps)
     return Engine(
         clock=reactor,
         wall=time.time,
@@ -81,8 +73,8 @@ def build_crawl(
         window=window,
         politeness=politeness,
         robots=robots,
-        errands=RobotsErrands(fetch=fetcher.fetch, store=writer.submit, robots=robots, door=door, sitemaps=scope.sitemaps, wall=time.time),
-        visitor=visitor,
+        errands=errands,
+        visitor=Visitor(parts, door=door, robots=robots, recent=recent, settings=settings, robots_token=token),
         pool=pool,
         lag=LagMeter(reactor.callLater, threshold=settings.service.stall_threshold, on_stall=on_stall),
         closers=[fetcher.close, pool.stop],
@@ -113,20 +105,25 @@ def _seeds(job: Job, door: Door) -> Admission:
     return Admission(candidates, refused)
 
 
-def _restore_hosts(frontier: SqliteFrontier, window: Window, politeness: Politeness, now: float) -> None:
+def _restore_hosts(frontier: SqliteFrontier, politeness: Politeness, now: float) -> Window:
     """Bring back the queues that an earlier run left, and the rest that hosts had asked for."""
     wall = time.time()
+    window = Window()
     for host, queued, paused_until in frontier.waiting_hosts():
         window.restore(host, queued)
         if paused_until > wall:
             politeness.pause(host, now + paused_until - wall)
+    return window
 
 
-def _restore_robots(home: Home, politeness: Politeness, robots: RobotsCache, now: float) -> None:
+def _restore_robots(home: Home, settings: Settings, token: str, politeness: Politeness, now: float) -> RobotsCache:
     """Bring back the robots.txt files that an earlier run learnt, and the delays that they ask for."""
+    polite = settings.politeness
+    robots = RobotsCache(token, ttl=polite.robots_ttl, obey=polite.robots, max_delay=polite.max_delay, fetch=settings.fetch)
     rows = home.connection.execute("SELECT origin, entry FROM robots LIMIT ?", (_ROBOTS_RESTORED,)).fetchall()
     for origin, entry in rows:
         robots.restore(msgspec.json.decode(entry, type=RobotsEntry))
         delay = robots.delay(origin)
         if delay is not None:
             politeness.set_delay(urls.host(f"{origin}/"), delay, now)
+    return robots

@@ -1,7 +1,7 @@
 """The scheduler: leases URLs, keeps a bounded number of requests in flight, feels back-pressure, drains and stops.
 
-All of it runs in the reactor's thread and none of it waits. `_pump` is called whenever something became free or ready: it leases as long
-as there is room and a host whose time has come, and sets one timer for the next host.
+All of it runs in the reactor's thread and none of it waits. `_pump` is called whenever something became free or ready: it leases
+as long as there is room and a host whose time has come, and sets one timer for the next host.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ class Engine:
         self._submit(StateChange("running"))
         self._submit(self._seeds)
         self._writer.hurry()
-        limit = self._settings.scope.max_time
-        if limit is not None:
+        if (limit := self._settings.scope.max_time) is not None:
             self._timers.append(self._clock.callLater(limit, self._stop_leasing, "max_time", self._settings.service.stop_timeout))
         for host in self._window.hosts():
             self._offer(host)
@@ -168,8 +167,8 @@ class Engine:
         for timer in (self._timer, *self._timers):
             if timer is not None and timer.active():
                 timer.cancel()
-        elapsed = self._clock.seconds() - self._started_at
         if self._error is None:
+            elapsed = self._clock.seconds() - self._started_at
             self._writer.submit(StateChange(state, self._why, elapsed)).addErrback(self._fail)
             self._writer.hurry()
         closed = gatherResults([close() for close in self._closers])
@@ -182,9 +181,9 @@ class Engine:
         if self._error is not None:
             self._result.errback(self._error)
             return
-        snapshot = self.snapshot()
-        fetched, failed = (snapshot.outcomes.get(outcome, 0) for outcome in (Outcome.FETCHED, Outcome.FAILED))
-        self._result.callback(Result(state, self._why, snapshot, fetched, failed))
+        outcomes = self._writer.counters.outcomes
+        fetched, failed = (outcomes.get(outcome, 0) for outcome in (Outcome.FETCHED, Outcome.FAILED))
+        self._result.callback(Result(state, self._why, self.snapshot(), fetched, failed))
 
     # -- leasing -------------------------------------------------------------------------------------------------
 
@@ -379,9 +378,7 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """Return how the crawl stands now."""
-        now = self._clock.seconds()
-        counters = self._writer.counters
-        stats = self._pool.stats()
+        now, counters, stats = self._clock.seconds(), self._writer.counters, self._pool.stats()
         return Snapshot(
             elapsed=now - self._started_at,
             state=self._state,

@@ -7,7 +7,6 @@ robots.txt to another host becomes an errand of that host, under that host's pol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,8 +18,8 @@ from crawler.model import Fetched, FetchFailed, Kind, Link, Via
 from crawler.parse.decode import decode
 from crawler.policy.admit import Door
 from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
-from crawler.store.commit import Admission, Operation, Refusal
-from crawler.visit import Fetch, Turn, candidate
+from crawler.store.commit import Admission, Refusal
+from crawler.visit import Parts, Turn, candidate
 
 
 class Errand(Struct):
@@ -43,21 +42,19 @@ class RobotsErrands:
 
     def __init__(
         self,
+        parts: Parts,
         *,
-        fetch: Fetch,
-        store: Callable[[Operation], Deferred[Any]],
         robots: RobotsCache,
         door: Door,
         sitemaps: bool,
-        wall: Callable[[], float],
     ) -> None:
-        """`sitemaps`: admit the sitemaps that a robots.txt names. `wall`: seconds since the epoch."""
-        self._fetch = fetch
-        self._store = store
+        """`sitemaps`: admit the sitemaps that a robots.txt names."""
+        self._fetch = parts.fetch
+        self._store = parts.store
         self._robots = robots
         self._door = door
         self._sitemaps = sitemaps
-        self._wall = wall
+        self._wall = parts.wall
         self._blocked: dict[str, Errand] = {}
         self._waiting: dict[str, deque[Errand]] = {}
 

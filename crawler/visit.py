@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -38,6 +39,15 @@ class Fetch(Protocol):
         self, url: str, *, max_body: int | None = None, on_sent: Callable[[float], None] | None = None
     ) -> Deferred[Fetched | FetchFailed]:
         """Make one bounded exchange."""
+
+
+class Parts(Struct, frozen=True):
+    """What does the work of a visit: fetching, parsing, storing, and the time (seconds since the epoch)."""
+
+    fetch: Fetch
+    parse: Callable[[ToParse], Deferred[Parsed]]
+    store: Callable[[Operation], Deferred[Any]]
+    wall: Callable[[], float]
 
 
 class Turn(Protocol):
@@ -82,27 +92,24 @@ class Visitor:
 
     def __init__(
         self,
+        parts: Parts,
         *,
-        fetch: Fetch,
-        parse: Callable[[ToParse], Deferred[Parsed]],
-        store: Callable[[Operation], Deferred[Any]],
         door: Door,
         robots: RobotsCache,
         recent: RecentKeys | None,
         settings: Settings,
         robots_token: str,
-        wall: Callable[[], float],
     ) -> None:
-        """`recent` is None under a depth limit: then each page's links matter, seen or not. `wall`: seconds since the epoch."""
-        self._fetch_url = fetch
-        self._parse_body = parse
-        self._store_operation = store
+        """`recent` is None under a depth limit: then each page's links matter, seen or not."""
+        self._fetch_url = parts.fetch
+        self._parse_body = parts.parse
+        self._store_operation = parts.store
         self._door = door
         self._robots = robots
         self._recent = recent
         self._settings = settings
         self._robots_token = robots_token
-        self._wall = wall
+        self._wall = parts.wall
 
     def visit(self, task: Task, turn: Turn) -> Deferred[Operation]:
         """Take one leased URL to its outcome, or back to the queue for another attempt.

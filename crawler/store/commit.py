@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
@@ -117,7 +117,6 @@ class Writer:
         settings: StoreSettings,
         call_in_reactor: CallInReactor,
         *,
-        streams: Iterable[StreamOutput] = (),
         keep_edges: bool = False,
     ) -> None:
         """Commit every `commit_interval` seconds or `commit_pages` operations, whichever comes first.
@@ -130,10 +129,11 @@ class Writer:
         self._call = call_in_reactor
         self._interval = settings.commit_interval
         self._batch_pages = settings.commit_pages
-        self._streams = list(streams)
         self._keep_edges = keep_edges
         self.on_committed: Callable[[Committed], None] = lambda _: None
         """Called in the reactor's thread with what each transaction brought to light."""
+        self.streams: list[StreamOutput] = []
+        """Where lines go once they are durable; add before `start`."""
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._counters = Counters.load(self._db)
         self._refused_kept: int = self._db.execute("SELECT count(*) FROM refused").fetchone()[0]
@@ -262,7 +262,7 @@ class Writer:
         self._store_counters(counters)
         self._commit()
         self._counters = counters
-        for stream in self._streams if records else ():
+        for stream in self.streams if records else ():
             stream.emit(stream.encoder.encode(records))
         return Committed(tasks, counters)
 
