@@ -1,0 +1,101 @@
+"""``crawl export``: a crawl's records as JSON lines or CSV, also while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from crawler.cli.quantities import plural
+from crawler.errors import Exit, StoreError, UsageError
+from crawler.model import Outcome, Record
+from crawler.store.outputs import FORMATS, encoder, format_of
+from crawler.store.reader import HomeReader
+
+_BATCH = 1_000  # records encoded at once
+
+
+@click.command()
+@click.argument("home", type=click.Path())
+@click.option("--format", "form", type=click.Choice(FORMATS), help="[default: what the output's extension says, else jsonl]")
+@click.option("-o", "--output", default="-", metavar="PATH", show_default=True, help="A file; '-' is standard output.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice([outcome.value for outcome in Outcome]),
+    help="Only records with this outcome. Repeatable.",
+)
+def command(home: str, form: str | None, output: str, overwrite: bool, outcomes: tuple[str, ...]) -> Exit:
+    """Write the records of the crawl in the folder HOME."""
+    encoding = encoder(form or format_of(output))
+    reader = HomeReader(Path(home))
+    try:
+        records = (record for record in reader.records() if not outcomes or record.outcome in outcomes)
+        if output == "-":
+            sys.stdout.buffer.write(encoding.header)
+            _write(records, encoding.encode, sys.stdout.buffer.write)
+            sys.stdout.buffer.flush()
+            return Exit.FINISHED
+        with replacing(Path(output), overwrite=overwrite) as write:
+            write(encoding.header)
+            count = _write(records, encoding.encode, write)
+    finally:
+        reader.close()
+    click.echo(f"{plural(count, 'record')} written to {output}", err=True)
+    return Exit.FINISHED
+
+
+def _write(records: Iterator[Record], encode: Callable[[list[Record]], bytes], write: Callable[[bytes], object]) -> int:
+    count = 0
+    while batch := list(islice(records, _BATCH)):
+        write(encode(batch))
+        count += len(batch)
+    return count
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], object]]:
+    """Give a function that writes to a new file, which takes its name `path` only when all of it is on the disk.
+
+    Raises UsageError when `path` exists and may not be replaced or has no folder, StoreError when the disk does not take it.
+    """
+    if path.is_dir():
+        raise UsageError(f"--output {path}: is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise UsageError(f"--output {path}: exists already; choose another name, or --overwrite replaces it")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--output {path}: the folder {path.absolute().parent} does not exist; make it first")
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            yield file.write
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        _remove(temporary)
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(temporary: str) -> None:
+    if temporary:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
