@@ -11,7 +11,7 @@ from twisted.web.http_headers import Headers
 
 from crawler.config import FetchSettings
 from crawler.fetch.endpoint import Connector, ReactorNet, Resolves
-from crawler.fetch.exchange import Equipment, Exchange, OnSent
+from crawler.fetch.exchange import Equipment, Exchange, NoCookies, OnSent
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS, Pool
 from crawler.fetch.tls import Trust
@@ -47,7 +47,7 @@ class Fetcher:
             reactor, resolver=resolver, guard=guard, trust=trust or Trust(), pool=self._pool, timeout=settings.connect_timeout
         )
         headers = request_headers(user_agent, settings.headers)
-        self._equipment = Equipment(reactor, self._pool, connector, headers, settings.timeout, wall_clock)
+        self._equipment = Equipment(reactor, self._pool, connector, NoCookies(), headers, settings.timeout, wall_clock)
         self._under_way: set[Deferred[Fetched | FetchFailed]] = set()
 
     def fetch(

@@ -84,16 +84,17 @@ class Connector:
         addresses = await self._allowed_addresses(target)
         on_stage("connect")
         deadline = self._reactor.seconds() + self._timeout
-        problem = CannotConnect(Reason.DNS, f"{target.host}: no address")
+        first: CannotConnect | None = None  # the system's first choice tells best what is wrong
         for index, address in enumerate(addresses):
             share = (deadline - self._reactor.seconds()) / (len(addresses) - index)
             try:
                 return await self._dial(target, address, max(share, 0.0), on_stage)
             except CannotConnect as failed:
-                problem = failed
+                first = first or failed
                 if failed.reason is Reason.TLS:
                     break
-        raise problem
+        assert first is not None
+        raise first
 
     async def _allowed_addresses(self, target: Target) -> list[str]:
         resolution = await self._resolver.resolve(target.host)
@@ -126,7 +127,8 @@ class _Dial(ClientFactory):
         self._stage = "connect"
         self._connector: IConnector | None = None
         self._connection: Connection | None = None
-        self._done: Deferred[Connection] = Deferred(self._stop)
+        self._cancelled = False
+        self._done: Deferred[Connection] = Deferred(self._cancel)
 
     def start(self, reactor: ReactorNet, address: str, limit: float) -> Deferred[Connection]:
         """Connect within `limit` seconds."""
@@ -187,13 +189,17 @@ class _Dial(ClientFactory):
 
     def _expired(self, limit: float) -> None:
         self._fail(CannotConnect(Reason.TIMEOUT, f"{self._stage}: not finished within {limit:.3g} s"))
-        self._stop(self._done)
+        self._stop()
 
     def _fail(self, problem: CannotConnect) -> None:
-        if not self._done.called:
+        if not self._done.called and not self._cancelled:
             self._done.errback(problem)
 
-    def _stop(self, _done: Deferred[Connection]) -> None:
+    def _cancel(self, _done: Deferred[Connection]) -> None:
+        self._cancelled = True  # whatever fails from now on is no reason to try the next address
+        self._stop()
+
+    def _stop(self) -> None:
         """Close what is half open."""
         if self._connection is not None and self._connection.transport is not None:
             self._connection.drop()

@@ -71,6 +71,7 @@ class Equipment(Struct, frozen=True):
     reactor: Any  # a ReactorNet
     pool: Pool
     connector: Connector
+    jar: NoCookies
     headers: Headers  # sent with every request, Accept-Encoding among them
     timeout: float  # seconds, over everything
     wall_clock: Callable[[], float]
@@ -104,15 +105,14 @@ class Exchange:
     def start(self) -> Deferred[Fetched | FetchFailed]:
         """Send the request; cancelling the result closes the connection at once."""
         self._timer = self._reactor.callLater(self._shared.timeout, self._expired)
-        jar = NoCookies()
         try:
-            self._answer = HTTPClient(self, cookiejar=jar).request(
+            self._answer = HTTPClient(self, cookiejar=self._shared.jar).request(
                 "GET",
                 ExactURL(self._url),
                 headers=self._shared.headers,
                 allow_redirects=False,
                 unbuffered=True,
-                cookies=jar,
+                cookies=self._shared.jar,
                 reactor=self._shared.reactor,
             )
         except Exception as error:
@@ -218,13 +218,13 @@ class Exchange:
         received = f", {self._body.size} bytes received" if self._body is not None else ""
         self._fail(Reason.TIMEOUT, f"{self._stage}: not finished within {self._shared.timeout:g} s{received}")
 
-    def _failed(self, problem: Failure) -> None:
+    def _failed(self, problem: Failure) -> Failure | None:
         if self._ended:
-            return
+            return None
         if isinstance(problem.value, CannotConnect | ResponseFailed | RequestTransmissionFailed | RequestNotSent):
             self._fail(*explain(problem.value))
-        else:
-            problem.raiseException()
+            return None
+        return problem
 
     def _crashed(self, problem: Failure) -> None:
         if not self._ended:

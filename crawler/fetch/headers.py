@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.web.http_headers import Headers
@@ -21,19 +21,15 @@ def decode_headers(*groups: Headers) -> list[tuple[str, str]]:
     """Return the fields of one or several groups as text, names in lower case, at most `MAX_HEADERS` of them."""
     kept: list[tuple[str, str]] = []
     room = MAX_HEADER_CHARACTERS
-    for name, value in _fields(groups):
-        room -= len(name) + len(value)
-        if room < 0 or len(kept) == MAX_HEADERS:
-            break
-        kept.append((name.decode("latin-1").lower(), decode_value(value)))
-    return kept
-
-
-def _fields(groups: Iterable[Headers]) -> Iterable[tuple[bytes, bytes]]:
     for group in groups:
-        for name, values in group.getAllRawHeaders():
+        for raw_name, values in group.getAllRawHeaders():
+            name = raw_name.decode("latin-1").lower()
             for value in values:
-                yield name, value
+                room -= len(name) + len(value)
+                if room < 0 or len(kept) == MAX_HEADERS:
+                    return kept
+                kept.append((name, decode_value(value)))
+    return kept
 
 
 def decode_value(value: bytes) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 Step = bytes | float | str
 Script = list[Step]
@@ -102,7 +104,14 @@ class ScriptedServer:
 def serving(
     scripts: dict[str, Script | list[Script]], greeting: Script | None = None, listen: Callable[..., Any] | None = None
 ) -> Iterator[ScriptedServer]:
-    """Serve until the block ends; `listen(factory)` replaces plain TCP on a free port."""
+    """Serve until the block ends; `listen(factory)` replaces plain TCP on a free port. No traceback may be logged meanwhile."""
+    logged: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event.get("log_level") in (LogLevel.error, LogLevel.critical):
+            logged.append(formatEvent(event) + str(event.get("log_failure", "")))
+
+    globalLogPublisher.addObserver(observe)
     server = ScriptedServer(scripts, greeting or [])
     factory = Factory.forProtocol(lambda: Conversation(server))
     factory.noisy = False
@@ -115,6 +124,9 @@ def serving(
         for conversation in server.conversations:
             if conversation.open:
                 conversation.transport.abortConnection()
+        gc.collect(1)  # an error nobody looked at is logged when its Deferred goes
+        globalLogPublisher.removeObserver(observe)
+    assert not logged
 
 
 def answer(body: bytes = b"hello", status: str = "200 OK", *fields: str) -> bytes:

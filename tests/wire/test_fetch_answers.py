@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import socket
 
 import pytest
@@ -276,3 +277,42 @@ def has_ipv6_route() -> bool:
         except OSError:
             return False
     return True
+
+
+WELL_FORMED = [
+    answer(b"hello world" * 20, "200 OK", "Content-Encoding: gzip", "Set-Cookie: a=b; Path=/", "Connection: keep-alive"),
+    CHUNKED + b"5;ext=1\r\nabcde\r\na\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 301 Moved\r\nLocation: /x\r\nContent-Length: 3\r\n\r\nabc",
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_bytes_are_a_value_and_leave_no_traceback(seed: int) -> None:
+    """Well-formed answers with bytes changed, dropped, doubled and cut, over kept connections as they come."""
+    chance = random.Random(seed)
+    with serving({"/": [[mangled(chance), "close"] for _ in range(100)]}) as server:
+        fetcher = make_fetcher(server.url(), timeout=1.0)
+        results = [await fetcher.fetch(server.url()) for _ in range(100)]
+        await fetcher.close()
+    assert all(isinstance(got, Fetched | FetchFailed) for got in results)
+    reasons = {got.reason for got in results if isinstance(got, FetchFailed)}
+    assert {Reason.BAD_HTTP, Reason.TRUNCATED} <= reasons
+    assert reasons <= {Reason.BAD_HTTP, Reason.TRUNCATED, Reason.TOO_LARGE, Reason.TIMEOUT}
+
+
+def mangled(chance: random.Random) -> bytes:
+    text = bytearray(chance.choice(WELL_FORMED))
+    for _ in range(chance.randrange(1, 5)):
+        place = chance.randrange(len(text))
+        match chance.randrange(4):
+            case 0:
+                text[place] = chance.choice(b"\r\n\0: ;,-x9\xff")
+            case 1:
+                del text[place : place + chance.randrange(1, 20)]
+            case 2:
+                text[place:place] = text[place : place + chance.randrange(1, 20)]
+            case _:
+                del text[max(place, 1) :]
+        if not text:
+            break
+    return bytes(text)

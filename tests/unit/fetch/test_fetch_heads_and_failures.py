@@ -1,0 +1,136 @@
+"""Heads as text, bodies up to a limit, exceptions as reasons: the pure parts of a fetch."""
+
+from __future__ import annotations
+
+import pytest
+from OpenSSL import SSL
+from twisted.internet import error
+from twisted.python.failure import Failure
+from twisted.web._newclient import ParseError
+from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.http_headers import Headers
+
+from crawler.fetch.body import BoundedBody
+from crawler.fetch.failures import MAX_DETAIL, CannotConnect, HeadTooLarge, bounded, explain, explain_connect
+from crawler.fetch.headers import MAX_HEADER_CHARACTERS, MAX_HEADERS, decode_headers, decode_value, media_type_accepted
+from crawler.model import Reason
+
+
+def test_names_in_lower_case_and_all_values_in_order() -> None:
+    first, second = Headers({"Content-Type": ["text/html"], "X-A": ["1", "2"]}), Headers({"Content-Length": ["3"]})
+    assert decode_headers(first, second) == [("content-type", "text/html"), ("x-a", "1"), ("x-a", "2"), ("content-length", "3")]
+
+
+def test_the_number_of_fields_is_bounded() -> None:
+    assert len(decode_headers(Headers({"X": ["y"] * 10_000}))) == MAX_HEADERS
+
+
+def test_the_size_of_all_fields_is_bounded() -> None:
+    kept = decode_headers(Headers({"X": ["y" * 10_000] * 100}))
+    assert 0 < sum(len(name) + len(value) for name, value in kept) <= MAX_HEADER_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"plain", "plain"),
+        (b"", ""),
+        (b"caf\xc3\xa9", "café"),
+        (b"caf\xe9", "café"),
+        (b"a\x00b\rc\nd\x1b[0m\x7f", "abcd[0m"),
+        (b"tab\there", "tabhere"),
+        (b"\x85\x9b", ""),
+        (b"\xff\xfe", "ÿþ"),
+    ],
+)
+def test_values(raw: bytes, text: str) -> None:
+    assert decode_value(raw) == text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patterns", "accepted"),
+    [
+        (None, ["text/html"], True),
+        ("", ["text/html"], True),
+        ("text/html", [], True),
+        ("text/html ; charset=x", ["text/html"], True),
+        ("Text/HTML", ["TEXT/html"], True),
+        ("text/htmlx", ["text/html"], False),
+        ("image/png", ["image/*"], True),
+        ("imagery/png", ["image/*"], False),
+        ("anything", ["*/*"], True),
+        ("application/json", ["text/html", "application/xhtml+xml"], False),
+    ],
+)
+def test_media_types(content_type: str | None, patterns: list[str], accepted: bool) -> None:
+    assert media_type_accepted(content_type, patterns) is accepted
+
+
+def lost(*causes: Exception) -> ResponseFailed:
+    return ResponseFailed([Failure(cause) for cause in causes])
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason", "detail"),
+    [
+        (CannotConnect(Reason.DNS, "no such name"), Reason.DNS, "no such name"),
+        (lost(error.ConnectionDone()), Reason.TRUNCATED, "closed before the end"),
+        (lost(error.ConnectionLost()), Reason.TRUNCATED, "closed before the end: connection reset"),
+        (ResponseNeverReceived([Failure(error.ConnectionDone())]), Reason.TRUNCATED, "closed without an answer"),
+        (ResponseNeverReceived([Failure(error.ConnectionLost())]), Reason.TRUNCATED, "closed without an answer: connection reset"),
+        (lost(lost(error.ConnectionDone())), Reason.TRUNCATED, "closed before the end"),
+        (lost(ParseError("wrong", b"x")), Reason.BAD_HTTP, "ParseError: ('wrong', b'x')"),
+        (lost(KeyError(b"br")), Reason.BAD_HTTP, "unknown transfer encoding b'br'"),
+        (lost(AttributeError("'NoneType'")), Reason.BAD_HTTP, "AttributeError: 'NoneType'"),
+        (lost(UnicodeDecodeError("ascii", b"\xff", 0, 1, "no")), Reason.BAD_HTTP, "UnicodeDecodeError"),
+        (lost(HeadTooLarge("too large")), Reason.BAD_HTTP, "too large"),
+        (lost(SSL.Error([("SSL routines", "f", "bad record mac")])), Reason.TLS, "bad record mac"),
+    ],
+)
+def test_every_exception_has_a_reason(problem: Exception, reason: Reason, detail: str) -> None:
+    got, told = explain(problem)
+    assert got is reason
+    assert told.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("problem", "secure", "reason", "detail"),
+    [
+        (error.ConnectionRefusedError(111, "refused"), False, Reason.CONNECT, "connection refused"),
+        (error.NoRouteError(113, "No route to host"), False, Reason.CONNECT, "No route to host"),
+        (error.ConnectionLost(), False, Reason.CONNECT, "ConnectionLost"),
+        (error.ConnectionLost(), True, Reason.TLS, "the server closed the connection during the handshake"),
+        (SSL.Error([("", "", "wrong version number")]), True, Reason.TLS, "wrong version number"),
+        (SSL.Error([]), True, Reason.TLS, ""),
+    ],
+)
+def test_connecting_fails_for_a_reason(problem: Exception, secure: bool, reason: Reason, detail: str) -> None:
+    got, told = explain_connect(problem, secure=secure)
+    assert got is reason
+    assert detail in told
+
+
+def test_details_are_one_bounded_printable_line() -> None:
+    text = bounded("a\n\tb\x1b[31m" + "x" * 10_000)
+    assert text.startswith("a b?[31mx")
+    assert len(text) == MAX_DETAIL
+    assert text.isprintable()
+
+
+def test_a_body_lets_go_of_what_is_over_its_limit_and_says_so_once() -> None:
+    said: list[str] = []
+    body = BoundedBody(10, lambda: said.append("over"), lambda _: said.append("end"))
+    for size in (4, 6, 1, 5):
+        body.dataReceived(b"x" * size)
+    body.connectionLost(Failure(ResponseDone()))
+    assert said == ["over", "end"]
+    assert body.content() == b""
+    assert body.size == 16
+
+
+def test_a_body_within_its_limit() -> None:
+    body = BoundedBody(10, lambda: pytest.fail("within the limit"), lambda _: None)
+    for piece in (b"abcd", b"", b"efghij"):
+        body.dataReceived(piece)
+    assert body.content() == b"abcdefghij"
+    assert body.content() == b""
