@@ -86,9 +86,12 @@ def setup_frame(setup: Setup) -> bytes:
 def page_frame(page: ToParse) -> list[bytes]:
     """Return a page's frame as pieces to be written in order; the body is among them as it is.
 
-    Raises FrameError when the header or the body exceeds its limit.
+    Raises FrameError when the header or the body exceeds its limit, or the header is not Unicode text.
     """
-    header = _encoder.encode(_PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links))
+    try:
+        header = _encoder.encode(_PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links))
+    except UnicodeEncodeError as error:  # surrogates that a lenient reader of headers let in
+        raise FrameError(str(error)) from error
     if len(header) > MAX_HEADER or len(page.body) > MAX_BODY:
         raise FrameError(f"page of {len(page.body)} bytes with {len(header)} bytes of header")
     return [_PAGE_HEAD.pack(len(header), len(page.body)), header, page.body]

@@ -7,7 +7,6 @@ So spellings are deduplicated first, and plain relative paths are joined here; a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from crawler.model import PageLink
@@ -16,7 +15,7 @@ from crawler.url import MAX_URL_LENGTH, canonicalise, fingerprint
 MAX_REPORTED: Final = 32 * 1024 * 1024
 """Characters of URLs that one document may report; the rest counts as dropped."""
 
-_PLAIN: Final = re.compile(r"((?:\.\./)*)((?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_-][A-Za-z0-9._-]*)?)")
+_PLAIN: Final = re.compile(r"((?:\.\./)*+)(?:[A-Za-z0-9_-][A-Za-z0-9._-]*+/?)++")
 """A relative path that the URL standard leaves as it is: no scheme, query, escape, backslash or dot segment but leading ``../``."""
 
 _SPACE: Final = "\t\n\f\r "
@@ -34,11 +33,11 @@ class Resolver:
     def resolve(self, reference: str) -> str | None:
         """Return the canonical URL of `reference`, None when it is not one of ours; no fragment may be in it."""
         match = _PLAIN.fullmatch(reference)
-        if match is None or not reference or not self._folders:
+        if match is None or not self._folders:
             return canonicalise(reference, self._base)
-        up, rest = match.groups()
+        climb = match.end(1)
         folders = self._folders
-        url = folders[max(0, len(folders) - 1 - len(up) // 3)] + rest
+        url = folders[max(0, len(folders) - 1 - climb // 3)] + reference[climb:]
         return url if len(url) <= MAX_URL_LENGTH else None
 
 
@@ -50,25 +49,34 @@ class References:
 
     def add(self, reference: str, nofollow: bool) -> None:
         """Take one reference, as found in an attribute."""
-        reference = reference.partition("#")[0].strip(_SPACE)
+        cut = reference.find("#")
+        if cut >= 0:
+            reference = reference[:cut]
+        reference = reference.strip(_SPACE)
         self._nofollow[reference] = nofollow and self._nofollow.get(reference, True)
 
     def resolve(self, resolver: Resolver, limit: int) -> tuple[list[PageLink], int]:
-        """Return at most `limit` links, each once, and how many more there were."""
-        return make_links(((resolver.resolve(reference), nofollow) for reference, nofollow in self._nofollow.items()), limit)
+        """Return at most `limit` links, each once, and how many more references there were: those are not even resolved."""
+        urls: dict[str, bool] = {}
+        taken = 0
+        for reference, nofollow in self._nofollow.items():
+            if len(urls) == limit:
+                break
+            taken += 1
+            url = resolver.resolve(reference)
+            if url is not None:
+                urls[url] = nofollow and urls.get(url, True)
+        links, dropped = make_links(urls)
+        return links, dropped + len(self._nofollow) - taken
 
 
-def make_links(found: Iterable[tuple[str | None, bool]], limit: int) -> tuple[list[PageLink], int]:
-    """Deduplicate canonical URLs (None is passed over) and keep the first `limit`; return them and the number dropped."""
-    urls: dict[str, bool] = {}
-    for url, nofollow in found:
-        if url is not None:
-            urls[url] = nofollow and urls.get(url, True)
+def make_links(urls: dict[str, bool]) -> tuple[list[PageLink], int]:
+    """Return canonical URLs (and whether they are nofollow) as links, within `MAX_REPORTED`, and how many did not fit."""
     links: list[PageLink] = []
     room = MAX_REPORTED
     for url, nofollow in urls.items():
         room -= len(url)
-        if len(links) == limit or room < 0:
+        if room < 0:
             break
         links.append(PageLink(fingerprint(url), url, nofollow))
     return links, len(urls) - len(links)

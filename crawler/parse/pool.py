@@ -203,7 +203,7 @@ class ParsePool:
         try:
             frame = page_frame(page.request)
         except FrameError as error:
-            self._finish(page, Parsed(reason=Reason.TOO_LARGE, detail=str(error)))
+            self._finish(page, Parsed(reason=Reason.PARSE, detail=f"cannot be given to a worker: {error}"[:200]))
             return
         if not worker.queue:
             worker.since = self._monotonic()

@@ -41,8 +41,8 @@ def read_sitemap(data: bytes, url: str) -> Sitemap:
     """Read a decoded sitemap fetched from canonical `url`; raises nothing for what it contains."""
     notes: list[str] = []
     found = _read_xml(data, notes) if _XML.match(data) else _read_text(data)
-    pages: dict[str, None] = {}
-    indexes: dict[str, None] = {}
+    pages: dict[str, bool] = {}
+    indexes: dict[str, bool] = {}
     dropped = 0
     for loc, is_index in found:
         if len(pages) + len(indexes) >= MAX_ENTRIES:
@@ -50,9 +50,9 @@ def read_sitemap(data: bytes, url: str) -> Sitemap:
             continue
         canonical = canonicalise(loc.strip(), url) if len(loc) <= MAX_LOC else None
         if canonical is not None:
-            (indexes if is_index else pages)[canonical] = None
-    links, too_much = make_links(((page, False) for page in pages), MAX_ENTRIES)
-    sitemaps, more = make_links(((index, False) for index in indexes), MAX_ENTRIES)
+            (indexes if is_index else pages)[canonical] = False
+    links, too_much = make_links(pages)
+    sitemaps, more = make_links(indexes)
     return Sitemap(links, sitemaps, dropped + too_much + more, notes)
 
 

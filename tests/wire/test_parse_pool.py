@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -30,6 +32,12 @@ def page(name, body=None):
 
 def memory_map(pid):
     return Path(f"/proc/{pid}/maps").read_text()
+
+
+def runs(pid):
+    """A zombie does not run; whether init reaps it is not ours."""
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 def exists(pid):
@@ -224,6 +232,36 @@ async def test_cancelling_drops_the_result():
         await pool.stop()
 
 
+async def test_a_reactor_that_was_held_up_does_not_blame_the_pages():
+    pool = make_pool(page_time=0.4)
+    try:
+        await pool.parse(page("warm"))
+        answers = [pool.parse(page(number)) for number in range(WINDOW)]
+        await sleep(0)
+        time.sleep(1.0)  # noqa: ASYNC251 - that is the fault
+        assert titles(await gatherResults(answers)) == ["0", "1", "2"]
+        assert pool.stats().killed == 0
+    finally:
+        await pool.stop()
+
+
+async def test_a_page_that_cannot_be_sent_is_answered():
+    pool = make_pool()
+    try:
+        page_with_surrogate = ToParse("http://h.example/", Kind.PAGE, "text/html; \ud800", [], b"")
+        assert (await pool.parse(page_with_surrogate)).reason is Reason.PARSE
+        assert (await pool.parse(page("next"))).title == "next"
+    finally:
+        await pool.stop()
+
+
+async def test_stopping_twice_and_without_a_start():
+    await ParsePool(reactor, ParseSettings(workers=1), "crawl").stop()
+    pool = make_pool()
+    await gatherResults([pool.stop(), pool.stop()])
+    assert pool.pids() == []
+
+
 async def test_stop_leaves_no_process_and_fails_what_waits():
     pool = make_pool(workers=2)
     await pool.parse(page("warm"))
@@ -315,3 +353,62 @@ async def test_an_answer_arrives_before_the_next_worker_is_needed():
         assert await done == 0
     finally:
         await pool.stop()
+
+
+SCRIPT = """
+import os, sys
+from twisted.internet import asyncioreactor
+name = sys.argv[1]
+if name == "uvloop":
+    import uvloop
+    asyncioreactor.install(uvloop.new_event_loop())
+elif name == "asyncio":
+    asyncioreactor.install()
+else:
+    from twisted.internet import selectreactor
+    selectreactor.install()
+from twisted.internet import defer, reactor
+from crawler.config import ParseSettings
+from crawler.model import Kind
+from crawler.parse.frames import ToParse
+from crawler.parse.pool import ParsePool
+
+async def main():
+    pool = ParsePool(reactor, ParseSettings(workers=2, page_time=0.4), "crawl")
+    pool.start()
+    bodies = [b"<title>%d</title>" % number + b"<div>" * (300_000 if number == 3 else 1) for number in range(8)]
+    answers = [pool.parse(ToParse("http://h.example/", Kind.PAGE, "text/html", [], body)) for body in bodies]
+    if sys.argv[2] == "abandon":
+        await answers[0]
+        print(*pool.pids(), flush=True)
+        os.kill(os.getpid(), 9)
+    print(*[parsed.title or parsed.reason for parsed in await defer.gatherResults(answers)])
+    pids = pool.pids()
+    await pool.stop()
+    print("left:", *[pid for pid in pids if os.path.exists(f"/proc/{pid}")])
+    reactor.stop()
+
+reactor.callWhenRunning(lambda: defer.ensureDeferred(main()))
+reactor.run()
+"""
+
+
+def run_script(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(Path(child.crawler.__file__).parent.parent)}
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["select", "asyncio", "uvloop"])
+def test_every_reactor(name):
+    done = run_script(name, "finish")
+    assert done.stdout == "0 1 2 parse 4 5 6 7\nleft:\n"
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_workers_do_not_outlive_a_killed_parent():
+    done = run_script("select", "abandon")
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert (len(pids), done.returncode) == (2, -signal.SIGKILL)
+    await until(lambda: not any(runs(pid) for pid in pids), 5.0)

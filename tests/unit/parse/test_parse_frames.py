@@ -52,6 +52,11 @@ def test_a_header_beyond_the_limit_is_not_sent():
         frames.page_frame(ToParse("http://h.example/", Kind.PAGE, "x" * (frames.MAX_HEADER + 1), [], b""))
 
 
+def test_a_header_that_is_no_text_is_not_sent():
+    with pytest.raises(FrameError):
+        frames.page_frame(ToParse("http://h.example/", Kind.PAGE, "text/html; x=\ud800", [], b""))
+
+
 @pytest.mark.parametrize("step", [1, 3, 7, 1000])
 def test_answers_are_cut_out_of_any_stream(step):
     parsed = Parsed(title="ü", links=[PageLink(-5, "http://h.example/", True)], reason=Reason.PARSE)

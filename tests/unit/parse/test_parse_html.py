@@ -100,6 +100,18 @@ def test_links_beyond_the_limit_are_counted():
     assert document.dropped_links == 30
 
 
+def test_a_hundred_thousand_links():
+    document = read("".join(f"<a href='/?{number}'>" for number in range(100_000)), max_links=50)
+    assert (len(document.links), document.dropped_links) == (50, 99_950)
+
+
+def test_what_one_document_reports_is_limited(monkeypatch):
+    monkeypatch.setattr("crawler.parse.links.MAX_REPORTED", 1000)
+    document = read("".join(f"<a href='/{number}'>" for number in range(100)))
+    assert 0 < len("".join(link.url for link in document.links)) <= 1000
+    assert len(document.links) + document.dropped_links == 100
+
+
 def test_links_can_be_left_out():
     document = read("<title>t</title><a href=/x><link rel=canonical href=/c>", want_links=False)
     assert (document.links, document.dropped_links, document.title, document.canonical) == ([], 0, "t", "http://h.example/c")
