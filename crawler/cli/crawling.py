@@ -67,7 +67,12 @@ def crawl_to_end(
 
     engine: Engine
     stop_timeout = job.settings.service.stop_timeout
-    writer = standard_output_writer(lambda: reactor.callFromThread(engine.drain, stop_timeout)) if stream else None
+
+    def reader_has_gone() -> None:
+        report.note("stopping", "Standard output was closed: stopping. The same command goes on.")
+        engine.drain(0.0)
+
+    writer = standard_output_writer(lambda: reactor.callFromThread(reader_has_gone)) if stream else None
     stalls = Stalls(report, reactor.seconds, stacks=verbosity > 0)
     try:
         engine = build_crawl(reactor, job, home, stream=writer, on_stall=stalls)

@@ -11,7 +11,8 @@ import click
 from crawler import __version__
 from crawler.cli.options import choice_of, reporting_options
 from crawler.cli.quantities import plural
-from crawler.cli.report import Report, choose_report
+from crawler.cli.report import Report
+from crawler.cli.terminal import choose_report
 from crawler.config import load
 from crawler.errors import Exit, HomeError, UsageError
 from crawler.job import Job, make_job

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -18,7 +19,8 @@ from crawler.model import Outcome, Record
 from crawler.store.outputs import FORMATS, encoder, format_of
 from crawler.store.reader import HomeReader
 
-_BATCH = 1_000  # records encoded at once
+OUTCOME: Final = click.Choice([outcome.value for outcome in Outcome])
+_BATCH: Final = 1_000  # records encoded at once
 
 
 @click.command()

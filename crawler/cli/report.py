@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
@@ -85,18 +84,3 @@ class JsonLines:
         """Stop writing progress."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
-
-
-def choose_report(*, quiet: bool, as_json: bool, streaming: bool = False) -> Report:
-    """Return the report that fits where standard error goes.
-
-    `streaming`: records go to standard output; where that is the same terminal, a live view would write over them.
-    """
-    if quiet:
-        return Quiet()
-    terminal = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-    if as_json or not terminal:
-        return JsonLines(sys.stderr)
-    from crawler.cli.view import LiveView
-
-    return LiveView(live=not (streaming and sys.stdout.isatty()))

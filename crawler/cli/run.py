@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from crawler import url as urls
 from crawler.cli.options import SectionedCommand, given_settings, run_sections
 from crawler.cli.quantities import plural
-from crawler.cli.report import Report, choose_report
+from crawler.cli.report import Report
+from crawler.cli.terminal import choose_report
 from crawler.config import Settings, config_file_from, load
 from crawler.errors import Exit, UsageError
 from crawler.job import Job, canonical_seed, differences, make_job
@@ -22,7 +23,7 @@ from crawler.store.outputs import format_of
 from crawler.store.reader import HomeReader
 from crawler.store.schema import read_meta
 
-EPILOG = (
+EPILOG: Final = (
     "Run the same command again to go on with a crawl that was interrupted. Ctrl-C stops within --stop-timeout, a second one at once; "
     "neither loses anything. Each setting can also come from the environment or a file: 'crawl config show'."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -14,7 +15,7 @@ from crawler.model import Outcome
 from crawler.store.home import RECORDS
 from crawler.store.reader import HomeReader, Status
 
-_SEEDS_SHOWN = 3
+_SEEDS_SHOWN: Final = 3
 
 
 @click.command()
@@ -69,6 +70,8 @@ def _state(status: Status) -> str:
         return f"running (pid {status.pid})"
     if status.state == "stopped":
         return "stopped before its end: the same command goes on"
+    if status.state == "finished" and status.queued:
+        return "finished as far as asked: with a higher --max-pages the same command goes on"
     return status.state
 
 

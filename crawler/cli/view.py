@@ -32,6 +32,7 @@ OUTCOME_STYLES: Final = {
 _STATES: Final = {
     "running": "crawling",
     "draining": "stopping: waiting for requests in flight",
+    "closing": "closing",
     "stopped": "stopped",
     "finished": "finished",
 }
