@@ -82,6 +82,7 @@ class Home:
         for name in outputs:
             path = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() would follow a symlink
             self._check_output(path, overwrite=overwrite)
+            self.connection.execute("INSERT OR IGNORE INTO files (path, length) VALUES (?, 0)", (str(path),))  # ours before it exists
             output = OutputFile(path, encoder(format_of(name)), self._length(str(path)))
             self._open_output(output)
             self.outputs.append(output)
