@@ -121,6 +121,17 @@ class Connection(HTTP11ClientProtocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
+    def end(self) -> None:
+        """Close while nothing is under way: in order, unless that means to wait for the server's close_notify, maybe for ever."""
+        if self._secure:
+            self.drop()
+        elif self.transport is not None:
+            self.transport.loseConnection()
+
+    def _giveUp(self, reason: Failure) -> None:
+        super()._giveUp(reason)  # type: ignore[no-untyped-call]
+        self.end()
+
     def dataReceived(self, data: bytes) -> None:
         """Parse what came, the head in small pieces."""
         parser = self._parser

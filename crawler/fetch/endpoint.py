@@ -114,6 +114,10 @@ class Connector:
         return dial.start(self._reactor, address, limit)
 
 
+def _nobody(_stage: str) -> None:
+    pass
+
+
 class _Dial(ClientFactory):
     """One attempt to reach one address."""
 
@@ -138,6 +142,7 @@ class _Dial(ClientFactory):
         def settled(result: Connection | Failure) -> Connection | Failure:
             if timer.active():
                 timer.cancel()
+            self._on_stage = _nobody  # the connection lives on and keeps this dial: not the exchange too
             return result
 
         return self._done.addBoth(settled)

@@ -57,7 +57,7 @@ class Pool:
     def idle(self, connection: Connection) -> None:
         """Take back a connection whose answer has ended."""
         if self._closing is not None:
-            connection.drop()
+            connection.end()
             return
         self._by_origin.setdefault(connection.origin, []).append(connection)
         self._idle[connection] = self._reactor.seconds()
@@ -80,7 +80,7 @@ class Pool:
 
     def _close_idle(self, connection: Connection) -> None:
         self._forget_idle(connection)
-        connection.drop()
+        connection.end()
 
     def _forget_idle(self, connection: Connection) -> None:
         if self._idle.pop(connection, None) is None:
@@ -100,7 +100,7 @@ class Pool:
             if not self._all:
                 self._closing.callback(None)
             for connection in list(self._all):
-                connection.drop()
+                connection.end() if connection in self._idle else connection.drop()
         done: Deferred[None] = Deferred()
         if self._closing.called:
             return succeed(None)

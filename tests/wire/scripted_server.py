@@ -14,7 +14,7 @@ from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 Step = bytes | float | str
 Script = list[Step]
-"""What is done on a request: bytes are written, a number of seconds waited, "close", "reset" or "endless" done."""
+"""What is done on a request: bytes are written, a number of seconds waited, "close", "reset", "deaf" or "endless" done."""
 
 
 class Conversation(Protocol):
@@ -65,6 +65,9 @@ class Conversation(Protocol):
 
     def _reset(self) -> None:
         self.transport.abortConnection()
+
+    def _deaf(self) -> None:
+        self.transport.pauseProducing()
 
     def _endless(self) -> None:
         self.transport.registerProducer(self, False)

@@ -20,6 +20,7 @@ from scripted_server import ScriptedServer, answer, serving
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import CancelledError, gatherResults
 from twisted.internet.task import deferLater
+from twisted.internet.tcp import Client
 
 from crawler.config import FetchSettings
 from crawler.fetch.client import Fetcher
@@ -491,6 +492,18 @@ async def test_tls_connections_are_kept_and_cancelled_too() -> None:
         with pytest.raises(CancelledError):
             await hanging
         await server.conversations[0].lost.addTimeout(0.5, reactor)
+        await fetcher.close()
+
+
+@pytest.mark.parametrize("last", [answer(b"x", "200 OK", "Connection: close"), b"nonsense\r\n\r\n"], ids=["close", "not http"])
+async def test_tls_connections_end_without_the_servers_consent(last: bytes) -> None:
+    """A server that neither closes nor answers the close_notify costs no socket."""
+    authority = Authority()
+    with serving({"/": ["deaf", last, 10.0]}, listen=authority.server(x509.DNSName("named.test"))) as server:
+        fetcher = make_fetcher(named(server), names={"named.test": ["127.0.0.1"]}, trust=authority.trust())
+        await fetcher.fetch(named(server))
+        await pause(0.05)
+        assert not [reader for reader in reactor.getReaders() if isinstance(reader, Client)]
         await fetcher.close()
 
 
