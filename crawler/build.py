@@ -76,7 +76,7 @@ def build_crawl(
         errands=errands,
         visitor=Visitor(parts, door=door, robots=robots, recent=recent, settings=settings, robots_token=token),
         pool=pool,
-        lag=LagMeter(reactor.callLater, threshold=settings.service.stall_threshold, on_stall=on_stall),
+        lag=LagMeter(reactor, threshold=settings.service.stall_threshold, on_stall=on_stall),
         closers=[fetcher.close, pool.stop],
     )
 

@@ -7,7 +7,7 @@ as long as there is room and a host whose time has come, and sets one timer for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.python.failure import Failure
@@ -17,7 +17,7 @@ from crawler.config import Settings
 from crawler.errands import Errand, RobotsErrands
 from crawler.errors import CrawlError
 from crawler.frontier.window import Window
-from crawler.lag import LagMeter
+from crawler.lag import Clock, LagMeter
 from crawler.lease import Lease
 from crawler.model import Fetched, FetchFailed, Kind, Outcome, Reason, Result, Snapshot, Task
 from crawler.parse.pool import ParsePool
@@ -33,16 +33,6 @@ _PARSE_AHEAD: Final = 16  # pages at the parse workers for each of them, likewis
 _STORE_AHEAD: Final = 4  # batches waiting for the disk, likewise
 _SWEEP: Final = 60.0  # seconds between two sweeps of idle hosts
 _DRAIN_SHARE: Final = 0.7  # of the stop time that requests in flight get; the rest is for the disk and the workers
-
-
-class Clock(Protocol):
-    """What the engine needs of the reactor."""
-
-    def seconds(self) -> float:
-        """Return monotonic seconds."""
-
-    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> Any:
-        """Run a call later."""
 
 
 class Engine:
@@ -155,9 +145,7 @@ class Engine:
         if self._state not in ("running", "draining") or self._leases:
             return
         if self._state == "running":
-            if self._writer.backlog or len(self._errands):
-                return
-            if self._window.queued and self._pages_left() > 0:
+            if self._writer.backlog or (self._window.queued and self._pages_left() > 0):
                 return
             self._why = "max_pages" if self._window.queued else "done"
         self._end("finished" if self._state == "running" else "stopped")
@@ -269,6 +257,7 @@ class Engine:
         self._window.refilled(host, after, tasks, complete=complete)
         self._offer(host)
         self._pump()
+        self._check_end()
 
     def _lease(self, task: Task) -> None:
         lease = Lease(self, task.host, page=task.kind is Kind.PAGE)
@@ -337,9 +326,15 @@ class Engine:
         self._in_flight += 1
         self._politeness.start(host, self._clock.seconds())
 
-    def request_sent(self, host: str, now: float, *, again: bool) -> None:
-        """Let the host's delay count from `now`."""
-        self._politeness.sent(host, now, again=again)
+    def request_sent(self, host: str, *, again: bool) -> None:
+        """Let the host's delay count from when the request has really left: the reactor writes in its next turn but one."""
+        if self._politeness.state(host).delay:
+            self._clock.callLater(0, self._clock.callLater, 0, self._has_left, host, again)
+        else:
+            self._has_left(host, again)
+
+    def _has_left(self, host: str, again: bool) -> None:
+        self._politeness.sent(host, self._clock.seconds(), again=again)
         self._offer(host)
         self._pump_soon()
 
@@ -353,7 +348,7 @@ class Engine:
         self._pump_soon()
 
     def _pump_soon(self) -> None:
-        """Pump in the next turn of the reactor: many requests that end in one turn are answered by one pump."""
+        """Pump in the next turn of the reactor: one pump for all that ends in this one."""
         if not self._pumping and self._state == "running" and not self._soon:
             self._soon = True
             self._clock.callLater(0, self._pump)

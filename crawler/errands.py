@@ -96,7 +96,7 @@ class RobotsErrands:
 
         errand.attempts += errand.hops == 0
         turn.begin()
-        return self._fetch(errand.url, max_body=MAX_ROBOTS_FETCH, on_sent=turn.sent).addCallback(answered)
+        return self._fetch(errand.url, max_body=MAX_ROBOTS_FETCH, accept=[], on_sent=turn.sent).addCallback(answered)
 
     def _learn(self, errand: Errand, answer: Fetched | FetchFailed, turn: Turn) -> Deferred[Any] | str:
         answer, body = _decoded(answer)

@@ -15,19 +15,22 @@ _WINDOW: Final = 200  # heartbeats remembered: 10 seconds
 _DEEPEST: Final = 12  # frames told of a stall
 
 
-class Later(Protocol):
-    """`reactor.callLater`."""
+class Clock(Protocol):
+    """What is needed of the reactor where nothing but time matters."""
 
-    def __call__(self, delay: float, call: Callable[..., Any], *args: Any) -> Any:
-        """Run `call(*args)` after `delay` seconds."""
+    def seconds(self) -> float:
+        """Return monotonic seconds."""
+
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> Any:
+        """Run a call later; as in Twisted's IReactorTime."""
 
 
 class LagMeter:
     """Measures lag by a heartbeat on the reactor; a watching thread samples the reactor thread's stack during a stall."""
 
-    def __init__(self, call_later: Later, *, threshold: float, on_stall: Callable[[float, str], None] | None = None) -> None:
+    def __init__(self, clock: Clock, *, threshold: float, on_stall: Callable[[float, str], None] | None = None) -> None:
         """Tell `on_stall(seconds, stack)` of each lag above `threshold` seconds."""
-        self._call_later = call_later
+        self._clock = clock
         self._threshold = threshold
         self._on_stall = on_stall
         self._lags: deque[float] = deque(maxlen=_WINDOW)
@@ -62,7 +65,7 @@ class LagMeter:
 
     def _schedule(self) -> None:
         self._due = time.monotonic() + _BEAT
-        self._call = self._call_later(_BEAT, self._beat)
+        self._call = self._clock.callLater(_BEAT, self._beat)
 
     def _beat(self) -> None:
         lag = max(0.0, time.monotonic() - self._due)

@@ -6,7 +6,7 @@ ours is logged once with its URL, costs that one URL, and never stops the reacto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -36,7 +36,12 @@ class Fetch(Protocol):
     """`fetch.client.Fetcher.fetch`."""
 
     def __call__(
-        self, url: str, *, max_body: int | None = None, on_sent: Callable[[float], None] | None = None
+        self,
+        url: str,
+        *,
+        max_body: int | None = None,
+        accept: Sequence[str] | None = None,
+        on_sent: Callable[[float], None] | None = None,
     ) -> Deferred[Fetched | FetchFailed]:
         """Make one bounded exchange."""
 
@@ -145,8 +150,14 @@ class Visitor:
             return visit
 
         visit.turn.begin()
-        max_body = self._settings.fetch.max_body if visit.task.kind is Kind.PAGE else self._settings.parse.max_decoded
-        return self._fetch_url(visit.task.url, max_body=max_body, on_sent=visit.turn.sent).addCallback(answered)
+        fetch, page = self._settings.fetch, visit.task.kind is Kind.PAGE
+        answer = self._fetch_url(
+            visit.task.url,
+            max_body=fetch.max_body if page else self._settings.parse.max_decoded,
+            accept=fetch.accept if page else [],
+            on_sent=visit.turn.sent,
+        )
+        return answer.addCallback(answered)
 
     def _judge(self, visit: Visit) -> Visit:
         answer = visit.answer
