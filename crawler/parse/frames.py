@@ -22,8 +22,10 @@ MAX_HEADER: Final = 1024 * 1024
 """Bytes of a page's header: URL, Content-Type and Content-Encoding as the server sent them."""
 MAX_BODY: Final = 1024 * 1024 * 1024
 """Bytes of a body that a worker accepts."""
-MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_ANSWER: Final = 96 * 1024 * 1024
 """Bytes of an answer that the parent accepts; what a page may report is limited well below (`links.MAX_REPORTED`)."""
+MAX_ANSWER_BODY: Final = 63 * 1024 * 1024
+"""Bytes of a decoded body that goes back to the parent; what else a page may report fits beside it."""
 SOCKET_BUFFER: Final = 1024 * 1024
 """Bytes of kernel buffer asked for, each way: a usual page goes in one write."""
 
@@ -62,6 +64,7 @@ class ToParse(Struct, frozen=True):
     encodings: list[str]  # every Content-Encoding value, in order
     body: bytes  # as it came off the wire, after the transfer coding
     want_links: bool = True
+    want_body: bool = False  # the decoded body is to come back, too
 
 
 class _PageHeader(Struct, frozen=True, array_like=True):
@@ -70,6 +73,7 @@ class _PageHeader(Struct, frozen=True, array_like=True):
     content_type: str | None
     encodings: list[str]
     want_links: bool
+    want_body: bool
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -89,7 +93,7 @@ def page_frame(page: ToParse) -> list[bytes]:
     Raises FrameError when the header or the body exceeds its limit, or the header is not Unicode text.
     """
     try:
-        header = _encoder.encode(_PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links))
+        header = _encoder.encode(_PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links, page.want_body))
     except UnicodeEncodeError as error:  # surrogates that a lenient reader of headers let in
         raise FrameError(str(error)) from error
     if len(header) > MAX_HEADER or len(page.body) > MAX_BODY:
@@ -112,7 +116,7 @@ def read_page(sock: socket.socket) -> ToParse | None:
     if frame is None:
         return None
     header = _header_decoder.decode(frame[0])
-    return ToParse(header.url, header.kind, header.content_type, header.encodings, frame[1], header.want_links)
+    return ToParse(header.url, header.kind, header.content_type, header.encodings, frame[1], header.want_links, header.want_body)
 
 
 def _read_frame(sock: socket.socket) -> tuple[bytes, bytes] | None:

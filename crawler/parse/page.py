@@ -6,10 +6,12 @@ import hashlib
 import re
 from typing import Final
 
+from msgspec.structs import replace
+
 from crawler.model import Kind, Parsed
 from crawler.parse import charset, html
 from crawler.parse.decode import decode
-from crawler.parse.frames import Setup, ToParse
+from crawler.parse.frames import MAX_ANSWER_BODY, Setup, ToParse
 from crawler.parse.sitemap import read_sitemap
 
 _HTML_TYPES: Final = frozenset(("text/html", "application/xhtml+xml"))
@@ -28,16 +30,19 @@ def parse_page(page: ToParse, setup: Setup) -> Parsed:
     media_type = (page.content_type or "").partition(";")[0].strip().lower()
     is_html = media_type in _HTML_TYPES
     expect_text = page.kind is Kind.SITEMAP or is_html or not media_type
-    decoded = decode(page.body, page.encodings, setup.max_decoded, expect_text=expect_text)
+    limit = min(setup.max_decoded, MAX_ANSWER_BODY) if page.want_body else setup.max_decoded
+    decoded = decode(page.body, page.encodings, limit, expect_text=expect_text)
     if decoded.reason is not None:
         return Parsed(reason=decoded.reason, detail=decoded.detail, notes=decoded.notes)
     body = decoded.body
     digest = hashlib.sha256(body).hexdigest()
     if page.kind is Kind.SITEMAP:
-        return _sitemap(body, digest, page, decoded.notes)
-    if is_html or (not media_type and _HTML_START.match(body)):
-        return _document(body, digest, page, setup, decoded.notes)
-    return Parsed(bytes=len(body), digest=digest, charset=charset.from_content_type(page.content_type), notes=decoded.notes)
+        parsed = _sitemap(body, digest, page, decoded.notes)
+    elif is_html or (not media_type and _HTML_START.match(body)):
+        parsed = _document(body, digest, page, setup, decoded.notes)
+    else:
+        parsed = Parsed(bytes=len(body), digest=digest, charset=charset.from_content_type(page.content_type), notes=decoded.notes)
+    return replace(parsed, body=body) if page.want_body else parsed
 
 
 def _document(body: bytes, digest: str, page: ToParse, setup: Setup, notes: list[str]) -> Parsed:

@@ -46,11 +46,15 @@ def _serve(sock: socket.socket, setup: Setup, memory: _Memory) -> None:
     ceiling = memory.resident() + setup.page_memory // 2
     sock.sendall(answer_frame(Answer.READY))
     for served in range(1, setup.recycle_after + 1):
-        page = read_page(sock)
-        if page is None:
-            return
-        payload, intact = _answer(page, setup, encoder)
-        del page
+        try:
+            page = read_page(sock)
+        except MemoryError:  # not even the body fits
+            payload, intact = encoder.encode(_too_hungry(setup)), False
+        else:
+            if page is None:
+                return
+            payload, intact = _answer(page, setup, encoder)
+            del page
         last = not intact or served == setup.recycle_after or memory.resident() > ceiling
         sock.sendall(answer_frame(Answer.PARSED_LAST if last else Answer.PARSED, payload))
         if last:
@@ -63,12 +67,16 @@ def _answer(page: ToParse, setup: Setup, encoder: msgspec.msgpack.Encoder) -> tu
     try:
         return encoder.encode(parse_page(page, setup)), True
     except (MemoryError, SelectolaxError):
-        failed = Parsed(reason=Reason.PARSE, detail=f"parsing needs more than {setup.page_memory >> 20} MiB of memory")
+        failed = _too_hungry(setup)
     except RecursionError:
         failed = Parsed(reason=Reason.PARSE, detail="nested too deeply")
     except Exception as error:  # a fault of ours: it is to cost this page and be told, not to stop the worker
         failed, intact = Parsed(reason=Reason.INTERNAL, detail=_where(error)), True
     return encoder.encode(failed), intact
+
+
+def _too_hungry(setup: Setup) -> Parsed:
+    return Parsed(reason=Reason.PARSE, detail=f"parsing needs more than {setup.page_memory >> 20} MiB of memory")
 
 
 def _where(error: Exception) -> str:
@@ -101,8 +109,12 @@ def _limit_address_space(limit: int) -> None:
 
 
 def _follow_parent() -> None:
-    """Die with the parent, be the kernel's first choice when memory ends, and leave Ctrl-C to the parent. All best effort."""
+    """Die with the parent, not before: signals to stop are the parent's, who may need this worker to finish what it has begun.
+
+    Also be the kernel's first choice when memory ends. Best effort, all of it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):

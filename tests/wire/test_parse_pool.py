@@ -1,10 +1,12 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -14,7 +16,7 @@ from crawler.config import ParseSettings
 from crawler.errors import WorkersDied
 from crawler.model import Kind, Parsed, Reason
 from crawler.parse import child
-from crawler.parse.frames import ToParse
+from crawler.parse.frames import Answer, ToParse, answer_frame
 from crawler.parse.pool import WINDOW, ParsePool, PoolStats
 
 SPIN = b"<div>" * 300_000  # quadratic in lexbor: minutes
@@ -28,10 +30,6 @@ def make_pool(**settings):
 
 def page(name, body=None):
     return ToParse(f"http://h.example/{name}", Kind.PAGE, "text/html", [], body or b"<title>%s</title><a href=/x>" % str(name).encode())
-
-
-def memory_map(pid):
-    return Path(f"/proc/{pid}/maps").read_text()
 
 
 def runs(pid):
@@ -62,6 +60,7 @@ def titles(results):
 async def test_every_page_gets_its_own_answer():
     pool = make_pool(workers=2)
     try:
+        await until(lambda: pool.stats().workers == 2)
         answers = [pool.parse(page(number)) for number in range(300)]
         assert pool.backlog == 300
         assert pool.backlog_bytes == sum(len(page(number).body) for number in range(300))
@@ -88,7 +87,7 @@ async def test_one_worker_answers_in_order():
 async def test_large_bodies_pass():
     pool = make_pool()
     try:
-        body = b"<title>big</title>" + b"<p>text</p>" * 1_000_000 + b"<a href=/end>"
+        body = b"<title>big</title>" + b"<p>text</p>" * 400_000 + b"<a href=/end>"
         results = await gatherResults([pool.parse(page(number, body)) for number in range(3)])
         assert [result.bytes for result in results] == [len(body)] * 3
         assert results[2].links[0].url == "http://h.example/end"
@@ -194,12 +193,13 @@ async def test_a_suspect_is_tried_alone_and_may_pass():
         await pool.stop()
 
 
-async def test_a_page_that_needs_too_much_memory():
-    pool = make_pool(page_memory=40 * 1024 * 1024, page_time=30.0)
+@pytest.mark.parametrize("megabytes", [1, 40])  # of which the smaller does not even hold the body
+async def test_a_page_that_needs_too_much_memory(megabytes):
+    pool = make_pool(page_memory=megabytes * 1024 * 1024, page_time=30.0)
     try:
         hungry = b"<i>" + b"<p>x" * 1_000_000
         results = await gatherResults([pool.parse(page(0)), pool.parse(page(1, hungry)), pool.parse(page(2))])
-        assert results[1].reason is Reason.PARSE
+        assert results[1] == Parsed(reason=Reason.PARSE, detail=f"parsing needs more than {megabytes} MiB of memory")
         assert titles(results) == ["0", None, "2"]
     finally:
         await pool.stop()
@@ -321,18 +321,94 @@ async def test_idle_workers_that_are_killed_do_not_end_the_pool():
         await pool.stop()
 
 
-async def test_a_worker_imports_no_twisted_and_does_not_see_the_working_directory(tmp_path, monkeypatch):
+async def test_a_worker_does_not_see_the_working_directory(tmp_path, monkeypatch):
     (tmp_path / "msgspec.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     pool = make_pool()
     try:
         assert (await pool.parse(page("x"))).title == "x"
-        maps = memory_map(pool.pids()[0])
-        assert "selectolax" in maps
-        assert "twisted" not in maps
-        assert "_ssl" not in maps
     finally:
         await pool.stop()
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [("crawler.parse.worker", ["twisted", "treq"]), ("crawler.parse.pool", ["lxml", "selectolax", "brotli", "backports", "cchardet"])],
+)
+def test_neither_side_imports_what_is_the_other_sides(module, forbidden):
+    code = f"import sys, {module}; print(sorted({{name.partition('.')[0] for name in sys.modules}} & set({forbidden!r})))"
+    assert run_python(code).stdout == "[]\n"
+
+
+async def test_signals_to_stop_are_the_parents():
+    pool = make_pool()
+    try:
+        await pool.parse(page("warm"))
+        answers = [pool.parse(page(number, b"<title>%d</title>" % number + b"<div>" * 5000)) for number in range(5)]
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(pool.pids()[0], number)
+        assert titles(await gatherResults(answers)) == ["0", "1", "2", "3", "4"]
+        assert pool.stats().restarts == 0
+    finally:
+        await pool.stop()
+
+
+FAKE = """#!{python}
+import socket, sys
+sock = socket.socket(fileno=int(sys.argv[-1]))
+sock.sendall(bytes({first}))
+while sock.recv(1 << 20):
+    sock.sendall(bytes({then}))
+"""
+
+
+def fake_worker(tmp_path, monkeypatch, first, then):
+    program = tmp_path / "worker"
+    program.write_text(FAKE.format(python=sys.executable, first=list(first), then=list(then)))
+    program.chmod(0o755)
+    monkeypatch.setattr(child.sys, "executable", str(program))
+
+
+async def test_a_worker_that_talks_rubbish_is_not_believed(tmp_path, monkeypatch):
+    fake_worker(tmp_path, monkeypatch, b"HTTP/1.1 200 OK", b"")
+    pool = make_pool()
+    with pytest.raises(WorkersDied, match="sent a broken answer"):
+        await pool.parse(page("x"))
+    await pool.stop()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xc1",
+        msgspec.msgpack.encode("no struct"),
+        msgspec.msgpack.encode([1, 2, 3]),
+        pickle.dumps(Parsed(title="x")),
+        msgspec.msgpack.encode(Parsed()) + b"x",
+    ],
+)
+async def test_an_answer_that_is_no_parsed_page_is_not_believed(tmp_path, monkeypatch, payload):
+    fake_worker(tmp_path, monkeypatch, answer_frame(Answer.READY), answer_frame(Answer.PARSED, payload) * 20)
+    pool = make_pool()
+    try:
+        assert await pool.parse(page("x")) == Parsed(reason=Reason.PARSE, detail="worker sent a broken answer")
+    finally:
+        await pool.stop()
+
+
+async def test_no_descriptor_is_left_behind():
+    def descriptors():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = None
+    for number in range(4):
+        pool = make_pool(workers=2)
+        await pool.parse(page(number))
+        os.kill(pool.pids()[0], signal.SIGKILL)
+        await pool.parse(page(number))
+        await pool.stop()
+        before = descriptors() if before is None else before
+    assert descriptors() == before
 
 
 async def test_an_answer_arrives_before_the_next_worker_is_needed():
@@ -370,7 +446,7 @@ else:
 from twisted.internet import defer, reactor
 from crawler.config import ParseSettings
 from crawler.model import Kind
-from crawler.parse.frames import ToParse
+from crawler.parse.frames import Answer, ToParse, answer_frame
 from crawler.parse.pool import ParsePool
 
 async def main():
@@ -393,7 +469,7 @@ reactor.run()
 """
 
 
-def run_script(*arguments):
+def run_python(SCRIPT, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(Path(child.crawler.__file__).parent.parent)}
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=60, env=environment, check=False
@@ -402,13 +478,13 @@ def run_script(*arguments):
 
 @pytest.mark.parametrize("name", ["select", "asyncio", "uvloop"])
 def test_every_reactor(name):
-    done = run_script(name, "finish")
+    done = run_python(SCRIPT, name, "finish")
     assert done.stdout == "0 1 2 parse 4 5 6 7\nleft:\n"
     assert (done.returncode, done.stderr) == (0, "")
 
 
 async def test_workers_do_not_outlive_a_killed_parent():
-    done = run_script("select", "abandon")
+    done = run_python(SCRIPT, "select", "abandon")
     pids = [int(pid) for pid in done.stdout.split()]
     assert (len(pids), done.returncode) == (2, -signal.SIGKILL)
     await until(lambda: not any(runs(pid) for pid in pids), 5.0)
