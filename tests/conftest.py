@@ -17,6 +17,8 @@ import pytest
 from sites.nginx import Nginx, nginx_program
 from sites.process import SiteProcess
 
+import crawler
+
 SITES = Path(__file__).parent / "sites"
 CRAWL = [sys.executable, "-m", "crawler.cli"]
 
@@ -88,20 +90,20 @@ class Finished:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return an environment without settings of the tester's own, with `home` as the user's home."""
+    """Return an environment without settings of the tester's own, with `home` as the user's home; it finds the `crawler` under test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CRAWL_") and name != "XDG_CONFIG_HOME"}
-    return kept | {"HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return kept | {"HOME": str(home), "PYTHONPATH": str(Path(crawler.__file__).parent.parent)}
 
 
 @pytest.fixture
 def crawl(tmp_path: Path) -> Crawl:
-    """Return a function that runs ``crawl`` to its end: ``crawl("run", url, "--dir", home, timeout=60)``."""
+    """Return a function that runs ``crawl`` to its end, in `tmp_path`: ``crawl("run", url, "--dir", home, timeout=60)``."""
 
     def run(*arguments: object, timeout: float = 120, env: dict[str, str] | None = None, cwd: Path | None = None) -> Finished:
         done = subprocess.run(
             [*CRAWL, *map(str, arguments)],
             env=environment(tmp_path) | (env or {}),
-            cwd=cwd,
+            cwd=cwd or tmp_path,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout,
@@ -115,9 +117,9 @@ def crawl(tmp_path: Path) -> Crawl:
 class Running:
     """A ``crawl`` in the background; what it writes is read all the time, so that it never blocks on a pipe."""
 
-    def __init__(self, arguments: list[str], env: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
         self._process = subprocess.Popen(
-            [*CRAWL, *arguments], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*CRAWL, *arguments], env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self._texts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
         self._readers = [threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._texts]
@@ -172,7 +174,7 @@ def spawn_crawl(tmp_path: Path) -> Iterator[Spawn]:
     with contextlib.ExitStack() as stack:
 
         def start(*arguments: object, env: dict[str, str] | None = None) -> Running:
-            running = Running([str(argument) for argument in arguments], environment(tmp_path) | (env or {}))
+            running = Running([str(argument) for argument in arguments], environment(tmp_path) | (env or {}), tmp_path)
             stack.callback(running.stop)
             return running
 
