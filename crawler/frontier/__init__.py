@@ -10,7 +10,7 @@ All of it is on disk; memory holds a *window* per host: the first URLs of the ho
   transaction that stores its outcome. So nothing can be fetched whose discovery may be lost, and nothing is fetched
   twice once its outcome is durable.
 - *Window invariant*: of each host, every queued URL whose place is at or below the window's limit is in memory (or on lease), every
-  one beyond is on disk alone. The limit is infinite while all fits.
+  one beyond is on disk alone, but for those on lease or delayed, which are remembered as such. The limit is infinite while all fits.
 - Everything that the writer thread tells the reactor arrives in the order of its transactions; that is why the window can
   be kept right without locks.
 

@@ -26,6 +26,7 @@ class HostQueue:
 
     ready: list[tuple[int, int, Task]] = field(default_factory=list)
     delayed: list[tuple[float, int, Task]] = field(default_factory=list)  # (not before, seq, task)
+    apart: dict[int, None] = field(default_factory=dict)  # seqs on lease or delayed: may lie beyond the limit, must not be read again
     limit: Place = EVERYTHING
     queued: int = 0  # in all: in memory, on disk and on lease
     refilling: bool = False
@@ -86,12 +87,17 @@ class Window:
         if queue.delayed and queue.delayed[0][0] <= now:
             return heapq.heappop(queue.delayed)[2]
         if queue.ready:
-            return heapq.heappop(queue.ready)[2]
+            task = heapq.heappop(queue.ready)[2]
+            queue.apart[task.seq] = None
+            return task
         return None
 
     def give_back(self, task: Task) -> None:
-        """Return a lease that came to nothing: the URL is first in its place again."""
-        heapq.heappush(self._hosts[task.host].ready, (task.rank, task.seq, task))
+        """Return a lease that came to nothing: the URL is in its place again, which may be on disk alone by now."""
+        queue = self._hosts[task.host]
+        queue.apart.pop(task.seq, None)
+        if (task.rank, task.seq) <= queue.limit:
+            heapq.heappush(queue.ready, (task.rank, task.seq, task))
 
     def delay(self, task: Task, until: float) -> None:
         """Return a lease to be tried again, not before `until` (monotonic seconds)."""
@@ -100,6 +106,7 @@ class Window:
     def done(self, task: Task) -> None:
         """Note that a leased URL has its outcome; a host without queued URLs leaves the window."""
         queue = self._hosts[task.host]
+        queue.apart.pop(task.seq, None)
         queue.queued -= 1
         self.queued -= 1
         if queue.queued == 0:
@@ -124,7 +131,10 @@ class Window:
         if queue.limit != after:  # trimmed meanwhile: what was read lies beyond the limit in part
             return
         for task, not_before in tasks:
+            if task.seq in queue.apart:  # leased or delayed before the limit moved below it
+                continue
             if not_before > 0:
+                queue.apart[task.seq] = None
                 heapq.heappush(queue.delayed, (not_before, task.seq, task))
             else:
                 heapq.heappush(queue.ready, (task.rank, task.seq, task))
