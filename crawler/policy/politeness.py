@@ -57,12 +57,15 @@ class Politeness:
     def offer(self, host: str, now: float) -> None:
         """Say that `host` has work: it is scheduled for its time unless it is busy or already scheduled."""
         state = self.state(host)
-        if state.in_flight >= self._per_host or (state.unsent and state.delay > 0):
+        if self._busy(state):
             return
         at = max(state.next_at, now)
         if state.scheduled_at is None or at < state.scheduled_at:
             state.scheduled_at = at
             heapq.heappush(self._heap, (at, host))
+
+    def _busy(self, state: HostState) -> bool:
+        return state.in_flight >= self._per_host or bool(state.unsent and state.delay > 0)
 
     def acquire(self, now: float) -> str | None:
         """Take the host whose time has come first, or None when no host may be asked yet."""
@@ -72,7 +75,7 @@ class Politeness:
             if state is None or state.scheduled_at != at:
                 continue  # replaced by a later entry
             state.scheduled_at = None
-            if state.next_at > now:  # paused since it was scheduled
+            if state.next_at > now or self._busy(state):  # paused, or given a delay, since it was scheduled
                 self.offer(host, now)
                 continue
             return host
