@@ -18,7 +18,9 @@ from crawler.parse.links import make_links
 from crawler.url import canonicalise
 
 MAX_ENTRIES: Final = 50_000
-"""Entries of one sitemap (sitemaps.org)."""
+"""Entries of one sitemap, good or not (sitemaps.org)."""
+MAX_COUNTED: Final = 10 * MAX_ENTRIES
+"""Entries after which the others are not even counted."""
 MAX_LOC: Final = 8192
 """Characters of one entry's address before it is canonical."""
 
@@ -44,8 +46,11 @@ def read_sitemap(data: bytes, url: str) -> Sitemap:
     pages: dict[str, bool] = {}
     indexes: dict[str, bool] = {}
     dropped = 0
-    for loc, is_index in found:
-        if len(pages) + len(indexes) >= MAX_ENTRIES:
+    for count, (loc, is_index) in enumerate(found):
+        if count >= MAX_COUNTED:
+            notes.append(f"not read beyond {MAX_COUNTED} entries")
+            break
+        if count >= MAX_ENTRIES:
             dropped += 1
             continue
         canonical = canonicalise(loc.strip(), url) if len(loc) <= MAX_LOC else None

@@ -1,7 +1,7 @@
 import codecs
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.parse import charset
@@ -172,6 +172,7 @@ def test_transcoding():
     assert charset.to_utf8(b"\x00\xd8", "UTF-16LE") == ("\ufffd".encode(), False)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(sorted(set(charset._LABELS.values()))))
 def test_any_bytes_become_valid_utf8(data, name):
     text, _ = charset.to_utf8(data, name)

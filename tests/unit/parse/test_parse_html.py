@@ -233,7 +233,7 @@ BASES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(REFERENCES, BASES)
 def test_the_quick_way_to_resolve_is_no_other_way(reference, base):
     base = canonicalise(base)

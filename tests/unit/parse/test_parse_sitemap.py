@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.parse import sitemap
-from crawler.parse.sitemap import MAX_ENTRIES, read_sitemap
+from crawler.parse.sitemap import MAX_COUNTED, MAX_ENTRIES, read_sitemap
 from crawler.url import fingerprint
 
 URL = "http://h.example/sitemap.xml"
@@ -94,6 +94,12 @@ def test_entries_beyond_the_limit_are_counted():
     assert (len(result.links), result.dropped) == (MAX_ENTRIES, 7)
     text = "\n".join(f"http://h.example/{number}" for number in range(MAX_ENTRIES + 7)).encode()
     assert read_sitemap(text, URL).dropped == 7
+
+
+def test_a_sitemap_without_end_is_not_read_to_its_end():
+    result = read_sitemap(b"http://h.example/same\n" * (MAX_COUNTED + 5), URL)
+    assert [link.url for link in result.links] == ["http://h.example/same"]
+    assert (result.dropped, result.notes) == (MAX_COUNTED - MAX_ENTRIES, ["not read beyond 500000 entries"])
 
 
 LAUGHS = (
