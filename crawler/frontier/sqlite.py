@@ -121,48 +121,46 @@ class SqliteFrontier:
 
     def admit(self, candidates: Iterable[Candidate]) -> Admitted:
         """Insert what is not yet known; return the tasks that are newly queued."""
-        unique: dict[int, Candidate] = {}
-        for found in candidates:
-            candidate, first = found, unique.get(found.key)
-            if first is not None and first.url != found.url:
-                candidate = self._rekeyed(found, unique)
-                first = unique.get(candidate.key)
-            if first is None or candidate.depth < first.depth:
-                unique[candidate.key] = candidate
         admitted = Admitted()
-        if not unique:
-            return admitted
-        new = self._unseen(unique)
-        if self._depth is not None:
-            self._relax({key: candidate.depth for key, candidate in unique.items()}, admitted)
-        self._insert(self._within_budget(new, admitted), admitted)
+        while candidates:
+            candidates = self._admit_distinct(candidates, admitted)
         return admitted
 
-    def _unseen(self, unique: dict[int, Candidate]) -> list[Candidate]:
-        """Return the candidates whose URL is not in the table, rekeyed where another URL holds their key."""
+    def _admit_distinct(self, candidates: Iterable[Candidate], admitted: Admitted) -> list[Candidate]:
+        """Admit one URL per key; return those whose key is another URL's, to be asked about again: exact, however unlikely."""
+        unique: dict[int, Candidate] = {}
+        collided = []
+        for candidate in candidates:
+            first = unique.get(candidate.key)
+            if first is not None and first.url != candidate.url:
+                collided.append(candidate)
+            elif first is None or candidate.depth < first.depth:
+                unique[candidate.key] = candidate
+        new, taken = self._unseen(unique)
+        for candidate in taken:
+            del unique[candidate.key]
+            collided.append(self._rekeyed(candidate))
+        self._insert(self._within_budget(new, admitted), admitted)
+        if self._depth is not None:  # after the insertion: a shorter path may lead on to what has just been inserted
+            self._relax({key: candidate.depth for key, candidate in unique.items()}, admitted)
+        return collided
+
+    def _unseen(self, unique: dict[int, Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+        """Return the candidates that are not in the table, and those whose key another URL holds there."""
         rows = _ENCODE([(key, candidate.url) for key, candidate in unique.items()]).decode()
         found = self._json(
             "SELECT json_group_array(json_array(c.key, c.taken)) FROM (SELECT j.value ->> 0 AS key, u.key IS NOT NULL AS taken"
             " FROM json_each(?) j LEFT JOIN urls u ON u.key = j.value ->> 0 WHERE u.key IS NULL OR u.url <> j.value ->> 1) c",
             rows,
         )
-        new = []
-        for key, taken in found:
-            candidate = unique[key]
-            if taken:
-                candidate = self._rekeyed(candidate, unique)
-                if self._db.execute("SELECT 1 FROM urls WHERE key = ?", (candidate.key,)).fetchone():
-                    continue
-            new.append(candidate)
-        return new
+        return [unique[key] for key, taken in found if not taken], [unique[key] for key, taken in found if taken]
 
-    def _rekeyed(self, candidate: Candidate, batch: dict[int, Candidate]) -> Candidate:
-        """Give a URL whose fingerprint is another URL's its next own key: exact, however unlikely the collision."""
+    def _rekeyed(self, candidate: Candidate) -> Candidate:
+        """Give a URL whose fingerprint is another URL's the first of its other keys that is free, or its own already."""
         for attempt in range(1, 64):
             key = self._rehash(candidate.url, attempt)
             row = self._db.execute("SELECT url FROM urls WHERE key = ?", (key,)).fetchone()
-            holder = row[0] if row else batch[key].url if key in batch else candidate.url
-            if holder == candidate.url:
+            if row is None or row[0] == candidate.url:
                 return msgspec.structs.replace(candidate, key=key)
         raise AssertionError(f"no free key for {candidate.url}")
 
@@ -172,6 +170,9 @@ class SqliteFrontier:
         kept = []
         room: dict[str, int] = {}
         for candidate in new:
+            if self._depth is not None and candidate.depth > self._depth:  # set aside: it takes no place
+                kept.append(candidate)
+                continue
             left = room.get(candidate.host)
             if left is None:
                 left = self._host_budget - self._host_admitted.get(candidate.host, 0)
