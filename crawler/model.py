@@ -41,6 +41,7 @@ class Reason(StrEnum):
     REDIRECT = "redirect"  # a redirect without a usable target, or one hop too many
     CONTENT_TYPE = "content_type"  # not among the accepted media types
     PARSE = "parse"  # the page spun, outgrew or killed its parse worker twice
+    BAD_URL = "bad_url"  # what stands in a list of URLs is none (`crawl batch`; elsewhere it is refused before anything begins)
     HOST_DOWN = "host_down"  # the host failed so often in a row that its other URLs were given up
     INTERNAL = "internal"  # a fault of ours, logged once with its URL
 
@@ -130,6 +131,10 @@ class FetchFailed(Struct, frozen=True):
     headers: list[tuple[str, str]] = []
 
 
+Octets = bytes
+"""The type under another name: structs here have a field called ``bytes``."""
+
+
 class PageLink(Struct, frozen=True, array_like=True):
     """A link as a parse worker reports it: canonical and deduplicated within the page."""
 
@@ -156,6 +161,7 @@ class Parsed(Struct, frozen=True, array_like=True):
     reason: Reason | None = None
     detail: str = ""
     notes: list[str] = []  # deviations that were tolerated: "gzip without trailer", "charset from content", …
+    body: Octets = b""  # decoded, when it was asked for
 
 
 EMPTY_PARSED: Final = Parsed()
