@@ -18,7 +18,7 @@ from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier, State
 from crawler.frontier.window import Place
 from crawler.model import Kind, Outcome, Record, Task, Via
 from crawler.store.commit import Admission, Completion, Writer
-from crawler.store.home import open_home
+from crawler.store.home import Home, open_home
 from crawler.store.schema import connect, write_meta
 from crawler.url import fingerprint, host
 
@@ -305,7 +305,19 @@ def test_under_a_depth_limit_the_set_is_a_breadth_first_crawls(graph: Graph, lim
         home.close()
 
 
-def reopened(folder: Path, limit: int) -> tuple[object, Writer]:
+def test_a_shorter_path_found_with_the_page_itself_reaches_its_links(tmp_path: Path) -> None:
+    graph: Graph = [(False, [1, 4]), (False, [2]), (False, [3]), (False, []), (True, [2])]
+    home, writer = reopened(tmp_path, 2)
+    (start,) = writer._transact([Admission([found(page(0), 0, via=Via.SEED)], [])]).tasks
+    one, four = writer._transact([ended(start, graph)]).tasks
+    (two,) = writer._transact([ended(one, graph)]).tasks
+    assert (two.url, two.depth) == (page(2), 2)
+    tasks = writer._transact([ended(four, graph), ended(two, graph)]).tasks  # page 4 redirects to 2: it is at depth 1, and 3 at depth 2
+    assert [(task.url, task.depth) for task in tasks] == [(page(3), 2)]
+    home.close()
+
+
+def reopened(folder: Path, limit: int) -> tuple[Home, Writer]:
     home = open_home(folder / "home")
     home.open_files([], overwrite=False)
     frontier = SqliteFrontier(home.connection, depth=limit)
