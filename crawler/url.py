@@ -28,6 +28,9 @@ MAX_URL_LENGTH: Final = 2083
 
 _MAX_RAW_LENGTH: Final = 8192  # a longer href is not even parsed
 _TRIPLET: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_CHANGES: Final = re.compile(  # a triplet of an unreserved character, or one in lower case: most URLs with triplets have neither
+    r"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AFaf]|6[1-9A-Fa-f]|7[0-9AEae]|[0-9A-Fa-f][a-f]|[a-f][0-9A-F])"
+)
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TRACKERS: Final = re.compile(r"(?:utm_[a-z_]+|gclid|dclid|gbraid|wbraid|fbclid|msclkid|yclid|twclid|igshid|mc_eid|_ga|_gl)(?:=|$)", re.I)
 
@@ -64,7 +67,7 @@ def canonicalise(url: str, base: str | None = None) -> str | None:
 
 def _normalise_escapes(text: str) -> str:
     """Apply rules 4 and 5 to a URL that WHATWG parsing has already serialised."""
-    if "%" in text:
+    if "%" in text and _CHANGES.search(text):
         decoded, triplets = _TRIPLET.subn(_triplet, text)
         text = decoded if triplets == text.count("%") else _TRIPLET.sub(_upper, text)
     head, mark, query = text.partition("?")
