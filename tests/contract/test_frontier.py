@@ -254,13 +254,17 @@ def distances(graph: Graph) -> dict[int, int]:
     line = deque([0])
     while line:
         here = line.popleft()
-        redirects, targets = graph[here]
-        for target in targets[:1] if redirects else targets:
-            far = known[here] + (0 if redirects else 1)
+        for target in led_to(graph[here]):
+            far = known[here] + (0 if graph[here][0] else 1)
             if far < known.get(target, 1 << 30):
                 known[target] = far
                 line.append(target)
     return known
+
+
+def led_to(node: tuple[bool, list[int]]) -> list[int]:
+    redirects, targets = node
+    return targets[:1] if redirects else targets
 
 
 def page(number: int) -> str:
@@ -268,11 +272,12 @@ def page(number: int) -> str:
 
 
 def ended(task: Task, graph: Graph) -> Completion:
-    redirects, targets = graph[int(task.url.rpartition("/")[2])]
+    node = graph[int(task.url.rpartition("/")[2])]
+    redirects = node[0]
     outcome = Outcome.REDIRECTED if redirects else Outcome.FETCHED
     record = Record(**(dict.fromkeys(Record.__struct_fields__) | {"url": task.url, "outcome": outcome, "robots": []}))  # type: ignore[arg-type]
     via = Via.REDIRECT if redirects else Via.LINK
-    links = [found(page(target), task.depth + (0 if redirects else 1), via=via) for target in (targets[:1] if redirects else targets)]
+    links = [found(page(target), task.depth + (0 if redirects else 1), via=via) for target in led_to(node)]
     return Completion(task, record, links, [])
 
 
@@ -297,8 +302,9 @@ def test_under_a_depth_limit_the_set_is_a_breadth_first_crawls(graph: Graph, lim
         far = distances(graph)
         assert sorted(crawled) == sorted(page(number) for number, distance in far.items() if distance <= limit)
         rows = {url: (state, depth) for url, state, depth in home.connection.execute("SELECT url, state, depth FROM urls")}
-        just_beyond = {page(number): (State.TOO_DEEP, limit + 1) for number, distance in far.items() if distance == limit + 1}
         within = {page(number): (State.DONE, distance) for number, distance in far.items() if distance <= limit}
+        seen_from_within = {target for number in far if page(number) in within for target in led_to(graph[number])}
+        just_beyond = {page(number): (State.TOO_DEEP, limit + 1) for number in seen_from_within if page(number) not in within}
         assert rows == within | just_beyond
         assert writer.counters.refused["depth"] == len(just_beyond)
         assert (writer.counters.queued, writer.counters.admitted) == (0, len(within))
