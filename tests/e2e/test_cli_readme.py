@@ -1,0 +1,78 @@
+"""Every command of the README runs as it stands there, against the demo site in place of https://example.com/."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CRAWL, environment
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
+SET_UP = [block for block in BLOCKS if "pip install" in block]
+
+
+@pytest.fixture
+def demo_site(tmp_path: Path) -> Iterator[str]:
+    process = subprocess.Popen([*CRAWL, "demo", "--serve"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(tmp_path))
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().decode().strip()
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_set_up_is_two_commands_and_the_second_is_what_ci_runs() -> None:
+    assert [len(block.splitlines()) for block in SET_UP] == [1, 1]
+    assert SET_UP[0].rstrip().endswith("crawl demo")
+    assert SET_UP[1].rstrip().endswith("pytest")
+    assert "--group dev" in SET_UP[1]
+    assert "--group dev" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_fence_is_one_we_run() -> None:
+    assert README.count("```") == 2 * len(BLOCKS)
+
+
+def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "crawl"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m crawler.cli "$@"\n')
+    program.chmod(0o755)
+    work = tmp_path / "work"
+    work.mkdir()
+    variables = environment(tmp_path) | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    home = f"{demo_site.removeprefix('http://').rstrip('/').replace(':', '-')}.crawl"
+    script = "\n".join(block for block in BLOCKS if block not in SET_UP)
+    script = script.replace("https://example.com/", demo_site).replace("example.com.crawl", home)
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", script],
+        cwd=work,
+        env=variables | {"CRAWL_POLITENESS__DELAY": "0.01", "CRAWL_FETCH__RETRIES": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    made = {path.name for path in work.iterdir()}
+    assert {home, "some.crawl", "both.crawl", "pages.jsonl", "pages.csv", "example.csv", "answers.jsonl"} <= made
+    assert "denied (robots)" in done.stdout
+
+
+def test_the_record_and_the_exit_codes_are_told_in_full() -> None:
+    from crawler.errors import Exit
+    from crawler.model import Outcome, Reason, Record, Via
+
+    told = set(re.findall(r"`([a-z_]+)`", README))
+    assert {*Record.__struct_fields__, *Outcome, *Reason, *Via} <= told
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)} == {code.value for code in Exit}
