@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import resource
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -41,7 +43,22 @@ def install(name: str) -> Reactor:
         raise UsageError(f"--reactor {name}: not available on this system ({error}); leave it out, or take another") from error
     from twisted.internet import reactor
 
+    _use_monotonic_time(reactor)
+    _allow_many_descriptors()
     return reactor
+
+
+def _use_monotonic_time(reactor: Reactor) -> None:
+    """Twisted's own reactors count by the wall clock, which may jump: politeness, deadlines and leases must not jump with it."""
+    if type(reactor).__name__ != "AsyncioSelectorReactor":  # asyncio's loops are monotonic already
+        reactor.seconds = time.monotonic
+
+
+def _allow_many_descriptors() -> None:
+    """Raise the soft limit of open descriptors to the hard one: each connection takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _install(name: str) -> None:
