@@ -6,6 +6,7 @@ Data goes to standard output, everything else to standard error. `main` alone tu
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -60,12 +61,26 @@ def crawl() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
+    _open_standard_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character gets a question mark
     code = execute(sys.argv[1:])
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
     sys.exit(code)
+
+
+def _open_standard_files() -> None:
+    """Take the places of closed standard files, lest a file of the crawl becomes somebody's standard error."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 def execute(arguments: Sequence[str]) -> int:
@@ -90,15 +105,18 @@ def execute(arguments: Sequence[str]) -> int:
 
 def complain(message: str, code: Exit) -> Exit:
     """Write a message to standard error, each line marked as ours, and return `code`."""
-    for line in message.splitlines() or [""]:
-        click.echo(f"crawl: {line}", err=True)
+    click.echo("\n".join(f"crawl: {line}" for line in message.splitlines() or [""]), err=True)
     return code
 
 
 def _usage_message(error: click.ClickException) -> str:
     """Return click's complaint on one line, with the command and the option it is about."""
-    text = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and context is not None and error.possibilities:
+        hidden = {name for option in context.command.params if getattr(option, "hidden", False) for name in option.opts}
+        shown = [name for name in error.possibilities if name not in hidden]
+        error = click.NoSuchOption(error.option_name, possibilities=shown, ctx=context)
+    text = " ".join(error.format_message().split())
     command = context.command_path if context is not None else "crawl"
     return f"{text.rstrip('.')}; see '{command} --help'"
 

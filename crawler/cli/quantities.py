@@ -88,8 +88,8 @@ def format_bytes(count: float) -> str:
 
 
 def format_count(count: float) -> str:
-    """Return a whole number with thin groups of three: ``12 345``."""
-    return f"{count:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    """Return a whole number in groups of three: ``12,345``."""
+    return f"{count:,.0f}"
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TextIO
 
+import click
 import msgspec
 
 from crawler.model import Snapshot
@@ -37,13 +37,18 @@ def clean(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text).replace("\n", " ").replace("\t", " ")
 
 
+def complain(message: str) -> None:
+    """Write a message to standard error, each line marked as ours."""
+    click.echo("\n".join(f"crawl: {line}" for line in message.splitlines() or [""]), err=True)
+
+
 class Quiet:
     """Tells nothing."""
 
     def note(self, event: str, message: str, **fields: Any) -> None:
-        """Drop the event, unless it is a fault."""
-        if event == "log" and fields.get("level") in ("error", "critical"):
-            sys.stderr.write(f"crawl: {message}\n")
+        """Drop the event, unless it tells of failures or of a fault."""
+        if event == "failures" or (event == "log" and fields.get("level") in ("error", "critical")):
+            complain(message)
 
     def watch(self, reactor: Any, snapshot: Callable[[], Snapshot]) -> None:
         """Show nothing."""

@@ -10,12 +10,12 @@ from typing import Any, Final
 import click
 
 from crawler import url as urls
-from crawler.cli.options import SectionedCommand, given_settings, run_sections
+from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.cli.terminal import choose_report
 from crawler.config import Settings, config_file_from, load
-from crawler.errors import Exit, UsageError
+from crawler.errors import Exit, InvalidConfig, UsageError
 from crawler.job import Job, canonical_seed, differences, make_job
 from crawler.store.counters import Counters
 from crawler.store.home import Home, open_home
@@ -60,9 +60,18 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
 
 
 def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
-    """Return the settings of this process: flags over environment over configuration file over defaults."""
+    """Return the settings of this process: flags over environment over configuration file over defaults.
+
+    Raises InvalidConfig, also for headers that cannot be sent.
+    """
     file = Path(config_file) if config_file else config_file_from(os.environ)
-    return load(file=file, environment=os.environ, flags=flags).settings
+    loaded = load(file=file, environment=os.environ, flags=flags)
+    if "fetch.headers" not in flags:
+        try:
+            parse_headers([f"{name}: {value}" for name, value in loaded.settings.fetch.headers.items()])
+        except UsageError as error:
+            raise InvalidConfig(f"{loaded.origins['fetch.headers']}: {str(error).removeprefix('--header ')}") from error
+    return loaded.settings
 
 
 def read_seeds(file: str | None) -> list[str]:
@@ -159,6 +168,8 @@ def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str,
     start_logging(report, options["verbose"])
     result = crawl_to_end(reactor, job, home, report, stream="-" in outputs, profile=options["profile"], verbosity=options["verbose"])
     summary = Summary(result, job, folder, outputs=outputs, pages_before=pages_before, max_failures=options["max_failures"])
+    if complaint := summary.complaint():
+        report.note("failures", complaint)
     report.note("summary", summary.text(), **summary.fields())
     if options["profile"]:
         report.note("profile", f"Profile: {options['profile']} (python -m pstats shows it)", file=options["profile"])

@@ -54,13 +54,18 @@ class Summary:
     def text(self) -> str:
         """Return the summary for people."""
         lines = [self._ending(), *self._table()]
-        if self.nothing_fetched:
-            lines += ["No page could be fetched:", *self._failed_seeds()]
-        elif self.exit_code is Exit.FAILURES:
-            lines.append(f"More URLs failed than --max-failures {self._max_failures} allows.")
         lines.append(f"Records: {Path(self._folder) / RECORDS} ({plural(self._result.snapshot.done, 'line')})")
         lines += [f"         {output}" for output in self._outputs if output != "-"]
         return "\n".join([*lines, *self._next_steps()])
+
+    def complaint(self) -> str | None:
+        """Return why the exit code is `Exit.FAILURES`, or None when it is another."""
+        if self.exit_code is not Exit.FAILURES:
+            return None
+        if self.nothing_fetched:
+            return "\n".join(["No page could be fetched:", *self._failed_seeds()])
+        failed = plural(self._result.failed, "URL")
+        return f"{failed} failed, more than --max-failures {self._max_failures} allows."
 
     def fields(self) -> dict[str, Any]:
         """Return the summary for programs."""

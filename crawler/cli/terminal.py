@@ -13,7 +13,7 @@ def choose_report(*, quiet: bool, as_json: bool, streaming: bool = False) -> Rep
 
     `streaming`: records go to standard output; where that is the same terminal, a live view would write over them.
     """
-    if quiet:
+    if quiet or sys.stderr is None:
         return Quiet()
     terminal = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
     if as_json or not terminal:

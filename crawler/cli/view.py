@@ -29,6 +29,7 @@ OUTCOME_STYLES: Final = {
     "failed": "red",
     "skipped": "magenta",
 }
+NOTE_STYLES: Final = {"log": "yellow", "stall": "dim", "failures": "red"}
 _STATES: Final = {
     "running": "crawling",
     "draining": "stopping: waiting for requests in flight",
@@ -51,7 +52,7 @@ class LiveView:
 
     def note(self, event: str, message: str, **fields: Any) -> None:  # noqa: ARG002 - the fields are for programs
         """Print the message above the view."""
-        style = "yellow" if event == "log" else "dim" if event == "stall" else ""
+        style = NOTE_STYLES.get(event, "")
         for line in message.splitlines():
             self._console.print(Text(clean(line), style=style), soft_wrap=True)
 

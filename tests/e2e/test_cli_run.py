@@ -50,8 +50,10 @@ def test_a_time_budget_ends_well(site: Site, crawl: Crawl, tmp_path: Path) -> No
 def test_nothing_fetched_is_a_failure_with_its_reason(crawl: Crawl, tmp_path: Path) -> None:
     done = crawl("run", "http://127.0.0.1:9/", "--dir", tmp_path / "home", "--retries", 0)
     assert done.code == 12, done
-    message = str(events(done, "summary")[0]["message"])
-    assert "No page could be fetched:\n  http://127.0.0.1:9/ failed (connect)" in message
+    assert str(events(done, "failures")[0]["message"]).startswith("No page could be fetched:\n  http://127.0.0.1:9/ failed (connect)")
+    quiet = crawl("run", "http://127.0.0.1:9/", "--dir", tmp_path / "other", "--retries", 0, "-q")
+    assert quiet.code == 12
+    assert quiet.error_lines[0] == "crawl: No page could be fetched:"
 
 
 @pytest.mark.parametrize(("allowed", "code"), [(3, 0), (2, 12)])
@@ -114,6 +116,21 @@ def test_fresh_is_refused_before_anything_is_deleted(site: Site, crawl: Crawl, t
     assert refused.code == 2
     assert "--overwrite" in refused.error_lines[0]
     assert {path.name: path.read_bytes() for path in (home / "records.jsonl", output)} == before
+
+
+def test_a_header_of_the_configuration_file_that_cannot_be_sent(crawl: Crawl, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[fetch]\nheaders = { Host = "elsewhere" }\n')
+    refused = crawl("run", "http://127.0.0.1:9/", "--dir", tmp_path / "home", "--config", tmp_path / "c.toml")
+    assert (refused.code, len(refused.error_lines)) == (4, 1)
+    assert "c.toml: fetch.headers: Host: " in refused.error_lines[0]
+
+
+def test_closed_standard_streams_are_no_fault(site: Site, crawl: Crawl, read_records: Read, tmp_path: Path) -> None:
+    server = site("generated", "--pages", 5)
+    command = " ".join([*CRAWL, "run", server.url, "--dir", "home", *QUICKLY])
+    done = subprocess.run(["sh", "-c", f"exec {command} <&- >&- 2>&-"], cwd=tmp_path, env=environment(tmp_path), timeout=60, check=False)
+    assert done.returncode == 0
+    assert len(read_records(tmp_path / "home" / "records.jsonl")) == 5
 
 
 def test_progress_lines_tell_of_a_resumed_crawl(site: Site, crawl: Crawl, tmp_path: Path) -> None:

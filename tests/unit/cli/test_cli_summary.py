@@ -77,16 +77,21 @@ def test_a_finished_crawl_in_words() -> None:
     text = summary(outcomes=outcomes, reasons={"dns": 3, "robots": 2}, refused={"scope:host": 9}, pages_before=400, bytes=5_000_000).text()
     assert text.splitlines() == [
         "Finished in 4.0 s.",
-        "  fetched         1\u202f200   200 pages/s, 5.0 MB",
+        "  fetched         1,200   200 pages/s, 5.0 MB",
         "  denied              2",
         "  failed              3",
         "  reasons:       dns 3, robots 2",
         "  links refused: scope:host 9",
-        "Records: my home/records.jsonl (1\u202f205 lines)",
+        "Records: my home/records.jsonl (1,205 lines)",
         "         a.csv",
         "Next:    crawl export 'my home' --format csv -o pages.csv",
         "         crawl why 'my home' URL",
     ]
+
+
+def test_too_many_failures_are_said() -> None:
+    assert summary(outcomes={"fetched": 5, "failed": 9}).complaint() is None
+    assert summary(outcomes={"fetched": 5, "failed": 9}, max_failures=8).complaint() == "9 URLs failed, more than --max-failures 8 allows."
 
 
 @pytest.mark.parametrize(
