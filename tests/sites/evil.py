@@ -25,6 +25,7 @@ from pathlib import Path
 
 PATIENCE = 60.0  # seconds
 HTML = "text/html; charset=utf-8"
+TLS_HANDSHAKE = 0x16  # the first byte of a ClientHello
 LARGE = 64 * 1024 * 1024  # bytes of /toolarge, above any limit a test sets
 
 Body = Iterator[bytes]
@@ -282,8 +283,11 @@ class Handler(socketserver.BaseRequestHandler):
                 if not chunk or len(received) > 65536:
                     return
                 received += chunk
+                if received[0] == TLS_HANDSHAKE:
+                    self.request.sendall(whole(400, b"This is plain HTTP\n", "text/plain"))
+                    return
             words = received.split(b" ", 2)
-            if len(words) == 3:  # not the first bytes of a TLS handshake
+            if len(words) == 3:
                 self._answer(words[1].decode("latin-1"))
 
     def _answer(self, path: str) -> None:
