@@ -137,7 +137,7 @@ class Writer:
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._counters = Counters.load(self._db)
         self._refused_kept: int = self._db.execute("SELECT count(*) FROM refused").fetchone()[0]
-        self._broken: StoreError | None = None
+        self._broken: CrawlError | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.backlog = 0  # operations submitted and not yet durable; reactor thread only
 
@@ -182,7 +182,7 @@ class Writer:
         for done, result in acks:
             done.callback(result)
 
-    def _refuse(self, error: StoreError, waiting: list[Deferred[Any]]) -> None:
+    def _refuse(self, error: CrawlError, waiting: list[Deferred[Any]]) -> None:
         self.backlog -= len(waiting)
         for done in waiting:
             done.errback(error)
@@ -195,8 +195,10 @@ class Writer:
             if batch:
                 self._serve(batch)
             if closing is not None:
-                self._home.close()
-                self._call(closing.callback, None)
+                try:
+                    self._home.close()
+                finally:
+                    self._call(closing.callback, None)
                 return
 
     def _gather(self) -> tuple[list[tuple[Operation, Deferred[Any]]], Deferred[None] | None]:
@@ -226,8 +228,8 @@ class Writer:
     def _serve_read(self, read: Refill, done: Deferred[Any]) -> None:
         try:
             result = self._frontier.read_queue(read.host, read.after, read.limit)
-        except sqlite3.Error as error:
-            self._call(self._refuse, _store_error(self._home, error), [done])
+        except Exception as error:
+            self._call(self._refuse, _explained(self._home, error), [done])
             return
         self._call(self._acknowledge, None, [(done, result)])
 
@@ -236,8 +238,8 @@ class Writer:
         if self._broken is None:
             try:
                 committed = self._transact([operation for operation, _ in batch])
-            except (CrawlError, sqlite3.Error, OSError) as error:
-                self._broken = error if isinstance(error, StoreError) else _store_error(self._home, error)
+            except Exception as error:  # a fault of ours, too, must end the crawl and not this thread, or all would wait for ever
+                self._broken = _explained(self._home, error)
                 self._roll_back()
             else:
                 self._call(self._acknowledge, committed, [(done, None) for _, done in batch])
@@ -374,7 +376,15 @@ def _at_depth(candidate: Candidate, depth: int) -> Candidate:
     return Candidate(candidate.key, candidate.url, candidate.host, candidate.kind, candidate.via, depth, candidate.hops, candidate.referrer)
 
 
-def _store_error(home: Home, error: Exception) -> StoreError:
-    found = StoreError(f"{home.folder}: a commit did not reach the disk: {error}; free some space and run the same command again")
+def _explained(home: Home, error: Exception) -> CrawlError:
+    """Return what to tell the user of an error while storing."""
+    if isinstance(error, CrawlError):
+        return error
+    if isinstance(error, (sqlite3.Error, OSError)):
+        found: CrawlError = StoreError(
+            f"{home.folder}: a commit did not reach the disk: {error}; free some space and run the same command again"
+        )
+    else:
+        found = CrawlError(f"internal error while storing: {error!r}")
     found.__cause__ = error
     return found

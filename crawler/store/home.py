@@ -162,6 +162,9 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
         if fresh:
             _delete(folder)
         return Home(folder, lock_fd, schema.connect(folder / DATABASE, create=True))
+    except sqlite3.DatabaseError as error:
+        os.close(lock_fd)
+        raise HomeError(f"{folder / DATABASE} is damaged: {error}; choose another --dir") from error
     except BaseException:
         os.close(lock_fd)
         raise
