@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, gatherResults
 from twisted.python.failure import Failure
@@ -12,6 +12,8 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 ReadMore = Callable[[], Deferred[list[str] | None]]
 """Fires with some more of a list, perhaps nothing just now, or with None at its end."""
+WRITTEN_AT_ONCE: Final = 1000
+"""Answers that one write gets at most."""
 
 
 class Ordered(Generic[T]):
@@ -80,7 +82,7 @@ class Ordered(Generic[T]):
             self._news = Deferred()
             await self._news
         ready: list[T] = []
-        while self._open and (not ready or self._open[0].called):
+        while self._open and len(ready) < WRITTEN_AT_ONCE and (not ready or self._open[0].called):
             try:
                 ready.append(await self._open[0])
             except CancelledError:
