@@ -15,7 +15,6 @@ from crawler.errands import RobotsErrands
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.guard import Guard
-from crawler.frontier.recent import RecentKeys
 from crawler.frontier.sqlite import SqliteFrontier
 from crawler.frontier.window import Window
 from crawler.job import Job
@@ -26,6 +25,7 @@ from crawler.policy.admit import Door
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
 from crawler.policy.scope import Scope
+from crawler.recent import RecentKeys
 from crawler.store.commit import Admission, Refusal, Writer
 from crawler.store.home import Home
 from crawler.store.outputs import StreamOutput, encoder

@@ -7,6 +7,7 @@ ours is logged once with its URL, costs that one URL, and never stops the reacto
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -18,7 +19,6 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import CrawlError
-from crawler.frontier.recent import RecentKeys
 from crawler.frontier.sqlite import Candidate
 from crawler.model import Fetched, FetchFailed, Kind, Link, Outcome, PageLink, Parsed, Reason, Record, Task, Via
 from crawler.parse.frames import ToParse
@@ -26,6 +26,7 @@ from crawler.policy import directives, retry, status
 from crawler.policy.admit import DEPTH_RULE, REDIRECTS_RULE, Door
 from crawler.policy.robots import RobotsCache
 from crawler.policy.status import Classified
+from crawler.recent import RecentKeys
 from crawler.store.commit import Completion, Operation, Postponement, Refusal
 
 NOFOLLOW_RULE: Final = "nofollow"
@@ -114,6 +115,7 @@ class Visitor:
         self._recent = recent
         self._settings = settings
         self._robots_token = robots_token
+        self._only_new_links = recent is not None and not settings.store.record_links
         self._wall = parts.wall
 
     def visit(self, task: Task, turn: Turn) -> Deferred[Operation]:
@@ -122,13 +124,14 @@ class Visitor:
         Fires with what was stored when that is durable. Fails with StoreError, WorkersDied or CancelledError alone: then
         nothing was stored, and the lease is the caller's again.
         """
-        chain: Deferred[Any] = succeed(Visit(task, turn))
+        visit = Visit(task, turn)
+        chain: Deferred[Any] = succeed(visit)
         chain.addCallback(self._pass_gate)  # may we? robots.txt is known by now
         chain.addCallback(self._fetch)  # one bounded exchange
         chain.addCallback(self._judge)  # an outcome, or another attempt later
         chain.addCallback(self._parse)  # in a worker process
         chain.addCallback(self._conclude)  # the record, and the links through the door
-        chain.addErrback(self._crashed, task)  # a fault of ours costs this URL alone
+        chain.addErrback(self._crashed, visit)  # a fault of ours costs this URL alone
         chain.addCallback(self._store, turn)  # one transaction
         return chain
 
@@ -179,6 +182,8 @@ class Visitor:
 
         def parsed(result: Parsed) -> Visit:
             visit.parsed = result
+            if result.reason is Reason.INTERNAL:
+                _log.error("fault while parsing {url}: {detail}", url=visit.task.url, detail=result.detail)
             if result.reason is not None:
                 visit.classified = Classified(status.outcome_of(result.reason), result.reason, result.detail)
             return visit
@@ -190,6 +195,7 @@ class Visitor:
             content_type=answer.header("content-type"),
             encodings=answer.headers_named("content-encoding"),
             body=answer.body,
+            only_new_links=self._only_new_links and directives.follows(visit.directives),
         )
         visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
         return self._parse_body(page).addCallback(parsed)
@@ -197,21 +203,26 @@ class Visitor:
     def _conclude(self, visit: Visit) -> Operation:
         return visit.completion if visit.completion is not None else self._complete(visit)
 
-    def _crashed(self, failure: Failure, task: Task) -> Operation:
+    def _crashed(self, failure: Failure, visit: Visit) -> Operation:
         if isinstance(failure.value, (CancelledError, CrawlError)):
             return failure  # type: ignore[return-value]  # an errback may hand its Failure on
+        _log.failure("fault while visiting {url}", failure=failure, url=visit.task.url)
         if self._recent is not None:
             self._recent.clear()  # links of this page may have been noted and not handed over
-        _log.failure("fault while visiting {url}", failure=failure, url=task.url)
-        record = _record(
-            task,
-            Classified(Outcome.FAILED, Reason.INTERNAL, failure.getErrorMessage()[:200]),
-            answer=None,
-            parsed=None,
-            robots=[],
-            wall=self._wall(),
-        )
-        return Completion(task, record, [], [])
+        visit.classified = Classified(Outcome.FAILED, Reason.INTERNAL, failure.getErrorMessage()[:200])
+        record = _record(visit.task, visit.classified, answer=None, parsed=None, robots=[], wall=self._wall())
+        return Completion(visit.task, record, *self._salvaged_links(visit))
+
+    def _salvaged_links(self, visit: Visit) -> tuple[list[Candidate], list[Refusal]]:
+        """Return what can be had of a crashed visit's links: its parse worker will not report them again."""
+        candidates: list[Candidate] = []
+        refused: list[Refusal] = []
+        if visit.parsed is not None and directives.follows([*visit.directives, *visit.parsed.robots]):
+            for page_link in visit.parsed.links:
+                link = Link(page_link.url, Via.LINK, visit.task.depth + 1, visit.task.url)
+                with suppress(Exception):  # told already
+                    self._pass_door(link, page_link.key, page_link.nofollow, candidates, refused)
+        return candidates, refused
 
     def _store(self, operation: Operation, turn: Turn) -> Deferred[Operation]:
         turn.storing()

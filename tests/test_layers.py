@@ -31,6 +31,7 @@ FLOORS = {
     "lag": 3,
     "lease": 3,
     "rate": 3,
+    "recent": 3,
     "url": 2,
     "config": 2,
     "model": 1,

@@ -65,6 +65,7 @@ class ToParse(Struct, frozen=True):
     body: bytes  # as it came off the wire, after the transfer coding
     want_links: bool = True
     want_body: bool = False  # the decoded body is to come back, too
+    only_new_links: bool = False  # links that this worker has reported lately are left out
 
 
 class _PageHeader(Struct, frozen=True, array_like=True):
@@ -74,6 +75,7 @@ class _PageHeader(Struct, frozen=True, array_like=True):
     encodings: list[str]
     want_links: bool
     want_body: bool
+    only_new_links: bool
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -93,7 +95,9 @@ def page_frame(page: ToParse) -> list[bytes]:
     Raises FrameError when the header or the body exceeds its limit, or the header is not Unicode text.
     """
     try:
-        header = _encoder.encode(_PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links, page.want_body))
+        header = _encoder.encode(
+            _PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links, page.want_body, page.only_new_links)
+        )
     except UnicodeEncodeError as error:  # surrogates that a lenient reader of headers let in
         raise FrameError(str(error)) from error
     if len(header) > MAX_HEADER or len(page.body) > MAX_BODY:
@@ -116,7 +120,16 @@ def read_page(sock: socket.socket) -> ToParse | None:
     if frame is None:
         return None
     header = _header_decoder.decode(frame[0])
-    return ToParse(header.url, header.kind, header.content_type, header.encodings, frame[1], header.want_links, header.want_body)
+    return ToParse(
+        header.url,
+        header.kind,
+        header.content_type,
+        header.encodings,
+        frame[1],
+        header.want_links,
+        header.want_body,
+        header.only_new_links,
+    )
 
 
 def _read_frame(sock: socket.socket) -> tuple[bytes, bytes] | None:

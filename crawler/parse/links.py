@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from crawler.model import PageLink
+from msgspec.structs import replace
+
+from crawler.model import PageLink, Parsed
+from crawler.policy.directives import follows
+from crawler.recent import RecentKeys
 from crawler.url import MAX_URL_LENGTH, canonicalise, fingerprint
 
 MAX_REPORTED: Final = 32 * 1024 * 1024
@@ -80,3 +84,25 @@ def make_links(urls: dict[str, bool]) -> tuple[list[PageLink], int]:
             break
         links.append(PageLink(fingerprint(url), url, nofollow))
     return links, len(urls) - len(links)
+
+
+class Reported:
+    """The links that this worker has reported lately: a site's pages repeat them by the hundred, and each costs the reactor time.
+
+    A link is left out only where the page that reported it is sure to be followed: never one that was reported as nofollow or on a page
+    that says nofollow. The parent asks for it where no depth matters (`frames.ToParse.only_new_links`).
+    """
+
+    def __init__(self) -> None:
+        self._keys = RecentKeys()
+
+    def only_new(self, parsed: Parsed) -> Parsed:
+        """Return `parsed` without the links that were reported before, and note its own."""
+        if not parsed.links or not follows(parsed.robots):
+            return parsed
+        known = self._keys
+        links = [link for link in parsed.links if link.key not in known]
+        for link in links:
+            if not link.nofollow:
+                known.add(link.key)
+        return replace(parsed, links=links)

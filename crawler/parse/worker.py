@@ -20,6 +20,7 @@ from selectolax.lexbor import SelectolaxError
 
 from crawler.model import Parsed, Reason
 from crawler.parse.frames import Answer, FrameError, Setup, ToParse, answer_frame, read_page, read_setup
+from crawler.parse.links import Reported
 from crawler.parse.page import parse_page
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(sock: socket.socket, setup: Setup, memory: _Memory) -> None:
-    encoder = msgspec.msgpack.Encoder()
+    encoder, reported = msgspec.msgpack.Encoder(), Reported()
     ceiling = memory.resident() + setup.page_memory // 2
     sock.sendall(answer_frame(Answer.READY))
     for served in range(1, setup.recycle_after + 1):
@@ -53,7 +54,7 @@ def _serve(sock: socket.socket, setup: Setup, memory: _Memory) -> None:
         else:
             if page is None:
                 return
-            payload, intact = _answer(page, setup, encoder)
+            payload, intact = _answer(page, setup, encoder, reported)
             del page
         last = not intact or served == setup.recycle_after or memory.resident() > ceiling
         sock.sendall(answer_frame(Answer.PARSED_LAST if last else Answer.PARSED, payload))
@@ -61,11 +62,12 @@ def _serve(sock: socket.socket, setup: Setup, memory: _Memory) -> None:
             return
 
 
-def _answer(page: ToParse, setup: Setup, encoder: msgspec.msgpack.Encoder) -> tuple[bytes, bool]:
+def _answer(page: ToParse, setup: Setup, encoder: msgspec.msgpack.Encoder, reported: Reported) -> tuple[bytes, bool]:
     """Parse a page whatever comes; also say whether this process is as good as before."""
     intact = False
     try:
-        return encoder.encode(parse_page(page, setup)), True
+        parsed = parse_page(page, setup)
+        return encoder.encode(reported.only_new(parsed) if page.only_new_links else parsed), True
     except (MemoryError, SelectolaxError):
         failed = _too_hungry(setup)
     except RecursionError:

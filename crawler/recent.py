@@ -1,4 +1,4 @@
-"""A bounded memory of keys that need not be asked about again: it saves look-ups, it never decides alone."""
+"""A bounded memory of keys that need not be told or asked again: it saves work, it never decides alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class RecentKeys:
     """The keys noted last: at least `size`, at most twice as many (two generations; the older is dropped whole).
 
-    The engine notes a key when it hands the URL to the writer thread. The writer works in order, so whatever comes later finds that
-    URL stored already, or the process died and this memory with it.
+    The reactor notes a key when it hands the URL to the writer thread, a parse worker when it reports the URL. Pages are answered and
+    stored in order, so whatever comes later finds that URL stored already, or the process died and this memory with it.
     """
 
     def __init__(self, size: int = 65_536) -> None:
