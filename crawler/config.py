@@ -193,8 +193,10 @@ def _check_value(section: str, key: str, value: Any) -> str | None:
 def _read_file(file: Path, problems: list[str]) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{file}: cannot be read: {error}") from error
+    except OSError as error:
+        raise InvalidConfig(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(f"{file}: not UTF-8: byte {error.start} cannot be read") from error
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
