@@ -226,7 +226,7 @@ class Engine:
 
     def _lease_or_ask(self, task: Task) -> None:
         origin = urls.origin(task.url)
-        if self._robots.known(origin, self._wall()):
+        if self._robots.known(origin, self._errands.as_of(task.host, origin)):
             self._lease(task)
         else:
             self._window.give_back(task)

@@ -57,6 +57,7 @@ class RobotsErrands:
         self._wall = parts.wall
         self._blocked: dict[str, Errand] = {}
         self._waiting: dict[str, deque[Errand]] = {}
+        self._fresh: dict[str, tuple[str, float]] = {}  # host: the origin just settled for it, and when its robots.txt was fetched
 
     def __len__(self) -> int:
         return len(self._blocked)
@@ -113,7 +114,7 @@ class RobotsErrands:
                 return errand.host
             case RobotsEntry():
                 turn.storing()
-                return self._store(self._admission(found)).addCallback(lambda _: self._settle(errand))
+                return self._store(self._admission(found)).addCallback(lambda _: self._settle(errand, found.fetched_at))
 
     def _admission(self, entry: RobotsEntry) -> Admission:
         """Keep the entry and admit its sitemaps in one transaction: a resumed crawl finds both or neither."""
@@ -128,8 +129,17 @@ class RobotsErrands:
                 refused.append(Refusal(key, sitemap, rule, link.referrer))
         return Admission(candidates, refused, entry.origin, msgspec.json.encode(entry))
 
-    def _settle(self, errand: Errand) -> None:
+    def _settle(self, errand: Errand, fetched_at: float) -> None:
         self._blocked.pop(errand.blocked, None)
+        self._fresh[errand.blocked] = (errand.origin, fetched_at)
+
+    def as_of(self, host: str, origin: str) -> float:
+        """Return when the robots.txt of `origin` has to be valid for the next URL of `host` (wall time): now, or when just fetched for it.
+
+        So a file that expires while the host rests lets one URL through all the same, and is not fetched for ever.
+        """
+        settled, fetched_at = self._fresh.pop(host, ("", 0.0))
+        return fetched_at if settled == origin else self._wall()
 
 
 def _decoded(answer: Fetched | FetchFailed) -> tuple[Fetched | FetchFailed, bytes]:

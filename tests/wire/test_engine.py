@@ -20,7 +20,7 @@ from crawler.job import make_job
 from crawler.model import Outcome, Record, Result
 from crawler.store.home import Home, open_home
 
-LIMIT = 20.0  # seconds, for any crawl here
+LIMIT = 15.0  # seconds, for any crawl here
 
 
 class Crawl:
@@ -419,3 +419,11 @@ async def test_back_pressure_from_a_slow_disk_and_few_places(tmp_path: Path, mon
     async with small_web(tree(60)) as web:
         result, _ = await crawl(tmp_path / "home", [web.url("/0")], store__commit_pages=1, fetch__concurrency=3, store__commit_interval=0.2)
         assert result.fetched == 60
+
+
+async def test_a_robots_txt_that_expires_before_the_next_turn_still_lets_a_page_through(tmp_path: Path) -> None:
+    pages = {"/": html("/a"), "/a": html("/no"), "/no": html(), "/robots.txt": text("User-agent: *\nDisallow: /no")}
+    async with small_web(pages) as web:
+        _, records = await crawl(tmp_path / "home", [web.url()], politeness__robots_ttl=0.02, politeness__delay=0.1)
+        assert outcomes(records, web) == {"/": "fetched", "/a": "fetched", "/no": "denied:robots"}
+        assert web.paths() == ["/robots.txt", "/", "/robots.txt", "/a", "/robots.txt"]
