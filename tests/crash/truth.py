@@ -38,11 +38,11 @@ def read_csv(path: Path) -> list[Record]:
 
 
 class Web:
-    """The true links of a site, asked over one connection of a twin that serves the same pages without delay."""
+    """The true links of a site, asked over one connection of the site, or of a twin that serves the same pages without delay."""
 
-    def __init__(self, start: str, twin: str) -> None:
+    def __init__(self, start: str, twin: str | None = None) -> None:
         self._start = start
-        self._connection = http.client.HTTPConnection(urlsplit(twin).netloc, timeout=10)
+        self._connection = http.client.HTTPConnection(urlsplit(twin or start).netloc, timeout=10)
         self._known: dict[str, tuple[bool, set[str]]] = {}
 
     def close(self) -> None:
