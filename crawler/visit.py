@@ -22,6 +22,7 @@ from crawler.errors import CrawlError
 from crawler.frontier.sqlite import Candidate
 from crawler.model import Fetched, FetchFailed, Kind, Link, Outcome, PageLink, Parsed, Reason, Record, Task, Via
 from crawler.parse.frames import ToParse
+from crawler.parse.refresh import refresh_target
 from crawler.policy import directives, retry, status
 from crawler.policy.admit import DEPTH_RULE, REDIRECTS_RULE, Door
 from crawler.policy.robots import RobotsCache
@@ -81,7 +82,7 @@ class Turn(Protocol):
 class Visit:
     """What is known of a URL so far, as it goes down the chain."""
 
-    __slots__ = ("answer", "classified", "completion", "directives", "parsed", "task", "turn")
+    __slots__ = ("answer", "classified", "completion", "directives", "parsed", "refresh", "task", "turn")
 
     def __init__(self, task: Task, turn: Turn) -> None:
         self.task = task
@@ -90,6 +91,7 @@ class Visit:
         self.classified = Classified(Outcome.FAILED, Reason.INTERNAL)
         self.parsed: Parsed | None = None
         self.directives: list[str] = []
+        self.refresh: str | None = None  # the target of a Refresh header, canonical
         self.completion: Operation | None = None  # set: the visit is decided, only the store is left
 
 
@@ -189,6 +191,7 @@ class Visitor:
             return visit
 
         visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
+        visit.refresh = _header_refresh(answer)
         page = ToParse(
             url=answer.url,
             kind=visit.task.kind,
@@ -252,8 +255,9 @@ class Visitor:
         if parsed is None or visit.classified.outcome is not Outcome.FETCHED:
             return []
         found: list[tuple[Link, int, bool]] = []
-        if parsed.refresh is not None and parsed.refresh != task.url:
-            found.append((_hop(task, parsed.refresh), urls.fingerprint(parsed.refresh), False))
+        refresh = visit.refresh or parsed.refresh  # as in browsers, the header comes first
+        if refresh is not None and refresh != task.url:
+            found.append((_hop(task, refresh), urls.fingerprint(refresh), False))
         if parsed.canonical is not None and parsed.canonical != task.url:
             canonical = Link(parsed.canonical, Via.CANONICAL, task.depth, task.url)
             found.append((canonical, urls.fingerprint(parsed.canonical), False))
@@ -299,6 +303,12 @@ def candidate(link: Link, key: int) -> Candidate:
 def _hop(task: Task, target: str) -> Link:
     """Return the link of a redirect: as deep as its source, one hop further."""
     return Link(target, Via.REDIRECT, task.depth, task.url, task.hops + 1, task.kind)
+
+
+def _header_refresh(answer: Fetched) -> str | None:
+    """Return the canonical target of a ``Refresh`` header: no RFC knows it, every browser obeys it."""
+    target = refresh_target(answer.header("refresh") or "")
+    return None if target is None else urls.canonicalise(target, answer.url)
 
 
 def _without_body(answer: Fetched) -> Fetched:

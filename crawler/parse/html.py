@@ -7,7 +7,6 @@ depth of nesting and in the attributes of one tag: the pool's time limit per pag
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 
 from crawler.model import PageLink
 from crawler.parse.links import References, Resolver
+from crawler.parse.refresh import refresh_target
 from crawler.url import canonicalise
 
 MAX_TITLE: Final = 1000
@@ -25,8 +25,6 @@ MAX_DIRECTIVE: Final = 100
 
 _HYPERLINKS: Final = frozenset(("a", "area"))
 _HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")
-_REFRESH: Final = re.compile(r"[\t\n\f\r ]*(?:[0-9]+|(?=\.))[0-9.]*(?=[;,\t\n\f\r ])[\t\n\f\r ]*[;,]?[\t\n\f\r ]*(.*)", re.S)
-_REFRESH_URL: Final = re.compile(r"url[\t\n\f\r ]*=[\t\n\f\r ]*(.*)", re.I | re.S)
 
 
 def _tag_ids(names: tuple[str, ...]) -> dict[int, str]:
@@ -148,20 +146,6 @@ def _walk(root: LexborNode, head: _Head, references: References) -> None:
             source = node.attributes.get("src")
             if source:
                 references.add(source, False)
-
-
-def refresh_target(content: str) -> str | None:
-    """Return the target in a meta refresh's content, None when it only reloads (HTML standard, "shared declarative refresh steps")."""
-    timed = _REFRESH.match(content)
-    if timed is None:
-        return None
-    rest = timed[1]
-    named = _REFRESH_URL.match(rest)
-    if named:
-        rest = named[1]
-    if rest[:1] in ("'", '"'):
-        rest = rest[1:].partition(rest[0])[0]
-    return rest.strip() or None
 
 
 def _base_url(href: str | None, url: str) -> str:

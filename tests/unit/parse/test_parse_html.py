@@ -1,10 +1,13 @@
+import time
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.parse.html import MAX_DESCRIPTION, MAX_DIRECTIVES, MAX_TITLE, extract, refresh_target
+from crawler.parse.html import MAX_DESCRIPTION, MAX_DIRECTIVES, MAX_TITLE, extract
 from crawler.parse.links import Resolver
+from crawler.parse.refresh import refresh_target
 from crawler.url import MAX_URL_LENGTH, canonicalise, fingerprint
 
 URL = "http://h.example/d/e/page.html?q=1"
@@ -195,6 +198,13 @@ def test_meta_robots_are_limited():
 )
 def test_refresh_target(content, target):
     assert refresh_target(content) == target
+
+
+@pytest.mark.parametrize("junk", ["1" * 200_000 + "x", "." * 200_000 + "x", " " * 200_000 + "x", "1." * 100_000 + "x; url=/y"])
+def test_a_long_refresh_is_read_in_one_go(junk):
+    began = time.process_time()
+    assert refresh_target(junk) is None
+    assert time.process_time() - began < 0.1
 
 
 def test_refresh_is_found_anywhere_and_resolved():

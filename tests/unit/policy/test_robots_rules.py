@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.policy.robots_rules import MAX_ROBOTS_BYTES, MAX_SITEMAPS, Rules, product_token, read_rules, robots_text
+from crawler.policy.robots_rules import MAX_ROBOTS_BYTES, MAX_RULES, MAX_SITEMAPS, Rules, product_token, read_rules, robots_text
 
 ORIGIN = "http://h.test"
 
@@ -249,6 +249,38 @@ def test_beyond_the_wildcards_nothing_becomes_allowed() -> None:
     assert not allows(body, "/5999_")  # cut at its wildcard
     assert not allows(body, "/5999_xy")  # allowed by a rule that no longer counts
     assert allows(body, "/z")
+
+
+def test_beyond_the_number_of_rules_nothing_becomes_allowed() -> None:
+    body = "User-agent: *\n" + "".join(f"Disallow: /a/{n}/\n" for n in range(MAX_RULES)) + "Allow: /a/1/x\nDisallow: /z/1\n"
+    assert not allows(body, "/a/1/")
+    assert not allows(body, "/a/1/x")  # allowed by a rule that no longer counts
+    assert allows(body, "/a/z")
+    assert not allows(body, "/z/2")  # cut to its first character
+    assert allows(body, "/y")
+    assert not allows(body + "Disallow: /$x\n", "/y")  # cut to "/$" it would speak of the root alone
+
+
+HOSTILE_FILES = {
+    "bytes": b"\xff" * MAX_ROBOTS_BYTES,
+    "every other byte": b"\xffa" * (MAX_ROBOTS_BYTES // 2),
+    "empty lines": b"\n" * MAX_ROBOTS_BYTES,
+    "returns": b"\r" * MAX_ROBOTS_BYTES,
+    "short lines": b"a\n" * (MAX_ROBOTS_BYTES // 2),
+    "rules": b"User-agent: *\n" + b"".join(b"Disallow:/%x\n" % n for n in range(35_000)),
+    "anchors": b"User-agent: *\n" + b"".join(b"Disallow:/%x$\n" % n for n in range(30_000)),
+    "escapes": b"User-agent: *\n" + b"".join(b"Disallow:/%%41%x\n" % n for n in range(25_000)),
+    "groups": b"User-agent: *\nAllow: /\n" * 20_000,
+    "sitemaps": b"".join(b"Sitemap: http://[%d\n" % n for n in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FILES)
+def test_hostile_files_are_read_in_bounded_time(name: str) -> None:
+    """It happens in the reactor's thread; what takes a tenth of a second here took three times that before there were limits."""
+    began = time.process_time()
+    rules(HOSTILE_FILES[name])
+    assert time.process_time() - began < 0.2
 
 
 @pytest.mark.parametrize(
