@@ -160,7 +160,7 @@ class Engine:
             self._writer.submit(StateChange(state, self._why, elapsed)).addErrback(self._fail)
             self._writer.hurry()
         closed = gatherResults([close() for close in self._closers])
-        closed.addCallback(lambda _: self._writer.close())
+        closed.addBoth(lambda _: self._writer.close())
         closed.addBoth(lambda _: self._report(state))
 
     def _report(self, state: str) -> None:

@@ -88,6 +88,8 @@ class Home:
             self.outputs.append(output)
 
     def _check_output(self, path: Path, *, overwrite: bool) -> None:
+        if any(path == output.path for output in self.outputs):
+            raise UsageError(f"--output {path}: given twice")
         if path.parent == self.folder and path.name in _OWN:
             raise UsageError(f"--output {path}: this file is the home's own; choose another name")
         if not path.parent.is_dir():
@@ -210,6 +212,6 @@ def _delete(folder: Path) -> None:
     """Delete the crawl that a home holds; only files that are a home's own."""
     database = folder / DATABASE
     if database.exists():
-        schema.connect(database, create=False).close()  # refuses what is not a crawl's
+        schema.connect(database, create=True).close()  # refuses what is not a crawl's; one whose making was interrupted is
     for name in sorted(_OWN - {LOCK}):
         (folder / name).unlink(missing_ok=True)

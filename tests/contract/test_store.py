@@ -508,6 +508,23 @@ async def test_a_damaged_database_is_told_in_one_line(tmp_path: Path, start: int
     assert is_locked(tmp_path / "h") is None
 
 
+def test_a_home_whose_making_was_interrupted_is_made_anew(tmp_path: Path) -> None:
+    for fresh in (True, False):
+        folder = tmp_path / f"fresh {fresh}"
+        folder.mkdir()
+        half = sqlite3.connect(folder / "crawl.sqlite")
+        half.execute("PRAGMA journal_mode = WAL")
+        half.close()
+        assert (folder / "crawl.sqlite").stat().st_size
+        open_home(folder, fresh=fresh).close()
+
+
+async def test_one_output_under_two_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="given twice"):
+        await reopen(tmp_path / "h", [Path("o.csv"), tmp_path / "x" / ".." / "o.csv"])
+
+
 async def test_another_job_is_refused_and_fresh_starts_over(tmp_path: Path) -> None:
     await crawled(tmp_path / "h", 3)
     (tmp_path / "h" / "note.txt").write_text("mine")
