@@ -36,9 +36,9 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"  # the connection ended before the announced length or the last chunk
     BAD_HTTP = "bad_http"  # the answer is not HTTP/1.x, or breaks its framing
-    BAD_ENCODING = "bad_encoding"  # Content-Encoding is unknown, corrupt, or expands beyond the limit
+    BAD_ENCODING = "bad_encoding"  # Content-Encoding is unknown, or corrupt from its start; one that expands beyond the limit is TOO_LARGE
     HTTP_ERROR = "http_error"  # a final status of 400 and above, or one that is no answer to a GET
-    REDIRECT = "redirect"  # a redirect without a usable target, or one hop too many
+    REDIRECT = "redirect"  # a redirect without a usable target; in batch mode also one hop too many
     CONTENT_TYPE = "content_type"  # not among the accepted media types
     PARSE = "parse"  # the page spun, outgrew or killed its parse worker twice
     BAD_URL = "bad_url"  # what stands in a list of URLs is none (`crawl batch`; elsewhere it is refused before anything begins)
