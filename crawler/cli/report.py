@@ -39,7 +39,7 @@ def clean(text: str) -> str:
 
 def complain(message: str) -> None:
     """Write a message to standard error, each line marked as ours."""
-    click.echo("\n".join(f"crawl: {line}" for line in message.splitlines() or [""]), err=True)
+    click.echo("\n".join(f"crawl: {clean(line)}" for line in message.splitlines() or [""]), err=True)
 
 
 class Quiet:

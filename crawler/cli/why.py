@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from crawler import url as urls
+from crawler.cli.report import clean
 from crawler.errors import Exit
 from crawler.job import Job, canonical_seed
 from crawler.model import Link, Record, Via
@@ -53,7 +54,7 @@ def command(home: str, url: str, as_json: bool) -> Exit:
         answer = {"known": known, "rules": [{"rule": rule, "passed": passed} for rule, passed in trail], "robots": robots}
         click.echo(msgspec.json.encode(answer).decode())
     else:
-        click.echo("\n".join(_lines(known, trail, robots, url)))
+        click.echo("\n".join(map(clean, _lines(known, trail, robots, url))))
     return Exit.FINISHED
 
 

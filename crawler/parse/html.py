@@ -7,6 +7,7 @@ depth of nesting and in the attributes of one tag: the pool's time limit per pag
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ MAX_LANGUAGE: Final = 64
 MAX_DIRECTIVES: Final = 50
 MAX_DIRECTIVE: Final = 100
 
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # but for those that are white space
 _HYPERLINKS: Final = frozenset(("a", "area"))
 _HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")
 
@@ -172,5 +174,5 @@ def _in_svg(node: LexborNode) -> bool:
 
 
 def _clean(text: str, limit: int) -> str | None:
-    """Collapse white space, drop NULs, cut; None when nothing is left."""
-    return " ".join(text.replace("\0", "").split())[:limit].rstrip() or None
+    """Collapse white space, drop control characters, which a terminal would obey, and cut; None when nothing is left."""
+    return " ".join(_CONTROLS.sub("", text).split())[:limit].rstrip() or None

@@ -20,7 +20,7 @@ from crawler.model import Record
 
 _COLUMNS: Final = tuple(name for name in Record.__struct_fields__ if name not in ("headers", "links"))
 _ENCODE: Final = msgspec.json.Encoder().encode
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: the same in full width
 
 FORMATS: Final = ("jsonl", "csv")
 EXTENSIONS: Final = {".jsonl": "jsonl", ".jl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}

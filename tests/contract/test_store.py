@@ -384,7 +384,7 @@ def test_other_extensions_are_refused(path: str) -> None:
 # -- CSV -------------------------------------------------------------------------------------------------------------
 
 CELLS = ["plain", "a,b", 'say "hi"', "two\nlines", "cr\r\nlf", "", "ünï", "\u2028", " =1"]
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1", "\uff20SUM(A1)"]
 
 
 def test_csv_keeps_every_text() -> None:

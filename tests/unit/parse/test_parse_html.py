@@ -132,6 +132,7 @@ def test_links_can_be_left_out():
         ("<body><p><title>late</title>", "late"),
         ("<title>never closed <p>x", "never closed <p>x"),
         (b"<title>a\0b\xffc</title>", "a\ufffdb\ufffdc"),
+        ("<title>\x1b[2J\x07a\x7f\x9b31m\u202e</title>", "[2Ja31m\u202e"),
         ("<title>" + "x" * 5000 + "</title>", "x" * MAX_TITLE),
         ("<title>&#xD800;&#0;&#x110000;</title>", "\ufffd\ufffd\ufffd"),
         ("", None),
