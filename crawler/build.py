@@ -21,14 +21,15 @@ from crawler.job import Job
 from crawler.lag import LagMeter
 from crawler.model import Link, Via
 from crawler.parse.pool import ParsePool
-from crawler.policy.admit import Door
+from crawler.policy.admit import DEPTH_RULE, Door
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
 from crawler.policy.scope import Scope
 from crawler.recent import RecentKeys
-from crawler.store.commit import Admission, Refusal, Writer
+from crawler.store.commit import Admission, Writer
 from crawler.store.home import Home
 from crawler.store.outputs import StreamOutput, encoder
+from crawler.store.refused import Refusal
 from crawler.visit import Parts, Visitor, candidate
 
 _ROBOTS_RESTORED = 10_000
@@ -59,6 +60,7 @@ def build_crawl(
     fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=Guard(job.seeds))
     pool = ParsePool(reactor, settings.parse, token)
     writer = Writer(home, frontier, settings.store, reactor.callFromThread, keep_edges=scope.depth is not None)
+    writer.admits = lambda link: door.admit(link) in (None, DEPTH_RULE)
     if stream is not None:
         writer.streams.append(StreamOutput(encoder(stream_format), stream))
     recent = RecentKeys() if scope.depth is None else None

@@ -195,12 +195,11 @@ class Engine:
             return
         self._pumping = True
         now = self._clock.seconds()
-        while self._has_room():
-            host = self._politeness.acquire(now)
-            if host is None:
-                break
-            self._serve(host, now)
-        self._pumping = False
+        try:
+            while self._has_room() and (host := self._politeness.acquire(now)) is not None:
+                self._serve(host, now)
+        finally:
+            self._pumping = False
         self._set_timer(now)
         if not self._in_flight and not self._pool.backlog and self._writer.backlog:
             self._writer.hurry()  # all that could still bring work is waiting for the disk

@@ -7,19 +7,25 @@ robots.txt to another host becomes an errand of that host, under that host's pol
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from crawler import url as urls
-from crawler.model import Fetched, FetchFailed, Kind, Link, Via
+from crawler.errors import CrawlError
+from crawler.model import Fetched, FetchFailed, Kind, Link, Reason, Via
 from crawler.parse.decode import decode
 from crawler.policy.admit import Door
 from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
-from crawler.store.commit import Admission, Refusal
+from crawler.store.commit import Admission
+from crawler.store.refused import Refusal
 from crawler.visit import Parts, Turn, candidate
+
+_log: Final = Logger()
 
 
 class Errand(Struct):
@@ -95,9 +101,17 @@ class RobotsErrands:
             turn.over(answer)
             return self._learn(errand, answer, turn)
 
+        def faulty(failure: Failure) -> Any:
+            if isinstance(failure.value, (CancelledError, CrawlError)):
+                return failure
+            _log.failure("fault while fetching {url}", failure=failure, url=errand.url)
+            detail = failure.getErrorMessage()[:200]
+            return self._learn(errand, FetchFailed(errand.url, Reason.INTERNAL, detail, None, self._wall(), 0.0), turn)
+
         errand.attempts += errand.hops == 0
         turn.begin()
-        return self._fetch(errand.url, max_body=MAX_ROBOTS_FETCH, accept=[], on_sent=turn.sent).addCallback(answered)
+        answer = maybeDeferred(self._fetch, errand.url, max_body=MAX_ROBOTS_FETCH, accept=[], on_sent=turn.sent)
+        return answer.addCallback(answered).addErrback(faulty)
 
     def _learn(self, errand: Errand, answer: Fetched | FetchFailed, turn: Turn) -> Deferred[Any] | str:
         answer, body = _decoded(answer)

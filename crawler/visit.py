@@ -24,13 +24,13 @@ from crawler.model import Fetched, FetchFailed, Kind, Link, Outcome, PageLink, P
 from crawler.parse.frames import ToParse
 from crawler.parse.refresh import refresh_target
 from crawler.policy import directives, retry, status
-from crawler.policy.admit import DEPTH_RULE, REDIRECTS_RULE, Door
+from crawler.policy.admit import DEPTH_RULE, NOFOLLOW_RULE, REDIRECTS_RULE, Door
 from crawler.policy.robots import RobotsCache
 from crawler.policy.status import Classified
 from crawler.recent import RecentKeys
-from crawler.store.commit import Completion, Operation, Postponement, Refusal
+from crawler.store.commit import Completion, Operation, Postponement
+from crawler.store.refused import Refusal
 
-NOFOLLOW_RULE: Final = "nofollow"
 _log: Final = Logger()
 
 
@@ -238,12 +238,13 @@ class Visitor:
         found = directives.combine(visit.directives, parsed.robots) if parsed else visit.directives
         candidates: list[Candidate] = []
         refused: list[Refusal] = []
+        extensions = self._door.extensions
         for link in self._links(visit, follow=not self._settings.politeness.nofollow or directives.follows(found)):
             self._pass_door(*link, candidates, refused)
         record = _record(visit.task, visit.classified, answer=visit.answer, parsed=parsed, robots=found, wall=self._wall())
         if self._settings.store.record_headers or self._settings.store.record_links:
             record = self._with_extras(record, visit)
-        return Completion(visit.task, record, candidates, refused)
+        return Completion(visit.task, record, candidates, refused, scope_grew=self._door.extensions > extensions)
 
     def _links(self, visit: Visit, *, follow: bool) -> list[tuple[Link, int, bool]]:
         """Return what a visit leads to: (link, key, nofollow)."""
@@ -279,7 +280,7 @@ class Visitor:
         if rule is None or rule == DEPTH_RULE:  # too deep by this path: the frontier knows whether by all
             candidates.append(candidate(link, key))
         else:
-            refused.append(Refusal(key, link.url, rule, link.referrer))
+            refused.append(Refusal(key, link.url, rule, link.referrer, link.depth))
         if self._recent is not None and rule not in (NOFOLLOW_RULE, REDIRECTS_RULE):  # those two depend on the link, not on the URL
             self._recent.add(key)
 

@@ -16,6 +16,8 @@ from crawler.policy.scope import Rule, Scope
 DEPTH_RULE: Final = "depth"
 """The last rule asked: a link it refuses has passed all others, and may come in when a shorter path is found."""
 REDIRECTS_RULE: Final = "redirects"
+NOFOLLOW_RULE: Final = "nofollow"
+"""Not asked here: about a link that its page does not vouch for, `visit` asks no other rule."""
 SITEMAP_NESTING_RULE: Final = "trap:sitemap_nesting"
 TRAPS_RULE: Final = "trap"
 """What `Door.explain` calls the question that all ``trap:…`` rules answer, when none of them refuses."""
@@ -41,6 +43,8 @@ class Door:
         self._depth = depth
         self._max_redirects = max_redirects
         self._traps = traps
+        self.extensions = 0
+        """How often the scope has grown."""
 
     def admit(self, link: Link) -> str | None:
         """Return the name of the rule that refuses `link`, or None: it may enter."""
@@ -48,7 +52,7 @@ class Door:
             if not passed:
                 return rule
         if link.depth == 0 and self._is_seed_redirect(link):
-            self._scope.extend(link.url)
+            self.extensions += self._scope.extend(link.url)
         return None
 
     def explain(self, link: Link) -> list[tuple[str, bool]]:

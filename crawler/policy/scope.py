@@ -25,6 +25,9 @@ from crawler.config import ScopeSettings
 Rule = tuple[str, Callable[[str], object]]
 """A rule's name and its question about a canonical URL; a false answer refuses."""
 
+SCOPE_RULES: Final = ("scope:host", "scope:domain", "scope:prefix")
+"""The rules that refuse less once the scope was extended."""
+
 _DOMAIN_CACHE: Final = 65_536  # hosts; a PSL lookup takes 3 µs, a cached one 0.1
 
 
@@ -62,8 +65,8 @@ class Scope:
         """Say whether `url` is a seed or was added by `extend`."""
         return url in self._seeds
 
-    def extend(self, url: str) -> None:
-        """Treat canonical `url` as one more seed: where a seed redirects to.
+    def extend(self, url: str) -> bool:
+        """Treat canonical `url` as one more seed: where a seed redirects to; return whether more is in scope now.
 
         A prefix scope is never widened on its own ground: ``/docs/`` that redirects to ``/login`` does not bring in all of ``/``.
         """
@@ -71,8 +74,10 @@ class Scope:
         if self._kind == "prefix":
             wider = _directory(url)
             if any(prefix.startswith(wider) for prefix in self._prefixes):
-                return
+                return False
+        before = (len(self._sites), len(self._domains), len(self._prefixes))
         self._include_site_of(url)
+        return before != (len(self._sites), len(self._domains), len(self._prefixes))
 
     def _include_site_of(self, seed: str) -> None:
         if self._kind == "host":

@@ -19,22 +19,14 @@ from twisted.internet.defer import Deferred, succeed
 
 from crawler.config import StoreSettings
 from crawler.errors import CrawlError, StoreError
-from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier
+from crawler.frontier.sqlite import Candidate, SqliteFrontier
 from crawler.frontier.window import Place
-from crawler.model import Kind, Record, Task, Via
+from crawler.model import Kind, Link, Record, Task, Via
 from crawler.store.counters import Counters
 from crawler.store.home import Home
 from crawler.store.outputs import StreamOutput
-from crawler.store.schema import REFUSED_KEPT, write_meta
-
-
-class Refusal(Struct, frozen=True):
-    """A link that did not pass the door, and the rule that decided."""
-
-    key: int
-    url: str
-    rule: str
-    referrer: str | None
+from crawler.store.refused import Refusal, RefusedLinks
+from crawler.store.schema import write_meta
 
 
 class Completion(Struct, frozen=True):
@@ -44,6 +36,7 @@ class Completion(Struct, frozen=True):
     record: Record
     candidates: list[Candidate]
     refused: list[Refusal]
+    scope_grew: bool = False  # its target is a redirect that extended the scope
 
 
 class Postponement(Struct, frozen=True):
@@ -132,11 +125,13 @@ class Writer:
         self._keep_edges = keep_edges
         self.on_committed: Callable[[Committed], None] = lambda _: None
         """Called in the reactor's thread with what each transaction brought to light."""
+        self.admits: Callable[[Link], bool] = lambda _: False
+        """The door, for links that the scope refused before it grew; called in the writer thread."""
         self.streams: list[StreamOutput] = []
         """Where lines go once they are durable; add before `start`."""
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._counters = Counters.load(self._db)
-        self._refused_kept: int = self._db.execute("SELECT count(*) FROM refused").fetchone()[0]
+        self._refused = RefusedLinks(self._db)
         self._broken: CrawlError | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.backlog = 0  # operations submitted and not yet durable; reactor thread only
@@ -322,8 +317,13 @@ class Writer:
             self._frontier.finish([(c.task, c.record.outcome, place) for c, place in zip(completions, places, strict=True)])
         if self._keep_edges and completions:
             candidates += self._edges(completions)
+        self._refused.add(refused, counters.refused)
+        if any(completion.scope_grew for completion in completions):
+            candidates += self._refused.reconsider(self.admits, counters.refused)
         admitted = self._frontier.admit(candidates)
-        self._count_refused(admitted, refused, counters)
+        over = [Refusal(c.key, c.url, "host_budget", c.referrer, c.depth) for c in admitted.over_budget]
+        self._refused.add(over, counters.refused)
+        counters.refused["depth"] = counters.refused.get("depth", 0) + admitted.too_deep
         counters.admitted += len(admitted.tasks)
         return admitted.tasks
 
@@ -345,20 +345,6 @@ class Writer:
             rows.append((completion.task.key, near, far))
         self._frontier.remember_edges(rows)
         return found
-
-    def _count_refused(self, admitted: Admitted, refused: list[Refusal], counters: Counters) -> None:
-        refused = refused + [Refusal(c.key, c.url, "host_budget", c.referrer) for c in admitted.over_budget]
-        counters.refused["depth"] = counters.refused.get("depth", 0) + admitted.too_deep
-        for refusal in refused:
-            if self._refused_kept < REFUSED_KEPT:
-                new = self._db.execute(
-                    "INSERT OR IGNORE INTO refused (key, url, rule, referrer) VALUES (?, ?, ?, ?)",
-                    (refusal.key, refusal.url, refusal.rule, refusal.referrer),
-                ).rowcount
-                if not new:
-                    continue
-                self._refused_kept += 1
-            counters.refused[refusal.rule] = counters.refused.get(refusal.rule, 0) + 1
 
     def _store_lengths(self) -> None:
         rows = [

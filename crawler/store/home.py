@@ -17,6 +17,7 @@ from crawler.errors import HomeError, StoreError, UsageError
 from crawler.job import Job, differences
 from crawler.model import Record
 from crawler.store import schema
+from crawler.store.counters import Counters
 from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
 
 DATABASE: Final = "crawl.sqlite"
@@ -25,6 +26,10 @@ LOCK: Final = "lock"
 _OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, LOCK})
 _REBUILD_BATCH: Final = 2_000
 _LOCK_TRIES: Final = 5
+_TAIL: Final = 65_536  # bytes read first in search of the last record
+_DECODER: Final = msgspec.json.Decoder(Record)
+
+DAMAGED: Final = "the home is damaged, start over with --fresh or another --dir"
 
 
 class Home:
@@ -60,7 +65,8 @@ class Home:
         Raises UsageError naming what differs.
         """
         before = self.job()
-        if before is not None and (found := differences(before, job)):
+        begun = Counters.load(self.connection).admitted > 0
+        if before is not None and begun and (found := differences(before, job)):
             raise UsageError(
                 f"{self.folder} holds another crawl ({'; '.join(found)}):"
                 " choose another --dir, or start over with --fresh, which deletes it"
@@ -78,14 +84,37 @@ class Home:
         try:
             self.records.open()
         except StoreError as error:
-            raise HomeError(f"{error}; the home is damaged, start over with --fresh or another --dir") from error
+            raise HomeError(f"{error}; {DAMAGED}") from error
         for name in outputs:
-            path = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() would follow a symlink
-            self._check_output(path, overwrite=overwrite)
-            self.connection.execute("INSERT OR IGNORE INTO files (path, length) VALUES (?, 0)", (str(path),))  # ours before it exists
-            output = OutputFile(path, encoder(format_of(name)), self._length(str(path)))
-            self._open_output(output)
+            output = self._output(name, overwrite=overwrite)
+            self.connection.execute(
+                "INSERT OR IGNORE INTO files (path, length) VALUES (?, 0)", (str(output.path),)
+            )  # ours before it exists
+            self._open_output(output, overwrite=overwrite)
             self.outputs.append(output)
+        written = {RECORDS, *(str(output.path) for output in self.outputs)}
+        for (path,) in self.connection.execute("SELECT path FROM files").fetchall():
+            if path not in written:  # it will lack what this run brings, and is to be written again when it is asked for again
+                self.connection.execute("UPDATE files SET length = 0 WHERE path = ?", (path,))
+
+    def write_missing(self, outputs: list[str], *, overwrite: bool) -> list[str]:
+        """Write those outputs of a finished crawl that do not exist or are not whole, touch no other, and return their names.
+
+        Raises as `open_files` does.
+        """
+        missing = []
+        for name in outputs:
+            output = self._output(name, overwrite=overwrite)
+            if not output.length or not output.path.exists() or output.path.stat().st_size < output.length:
+                self._open_output(output, overwrite=overwrite)
+                output.close()
+                missing.append(name)
+        return missing
+
+    def _output(self, name: str, *, overwrite: bool) -> OutputFile:
+        path = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() would follow a symlink
+        self._check_output(path, overwrite=overwrite)
+        return OutputFile(path, encoder(format_of(name)), self._length(str(path)))
 
     def _check_output(self, path: Path, *, overwrite: bool) -> None:
         if any(path == output.path for output in self.outputs):
@@ -96,14 +125,33 @@ class Home:
             raise UsageError(f"--output {path}: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
             raise UsageError(f"--output {path}: is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                f"--output {path}: is not a regular file and could not be cut back after a crash; '--output -' streams to a pipe"
+            )
+        if path.exists() and any(path.samefile(other) for other in self._open_paths()):
+            raise UsageError(f"--output {path}: is another name of a file that this crawl writes already; choose another name")
         ours = self.connection.execute("SELECT 1 FROM files WHERE path = ?", (str(path),)).fetchone()
         if not ours and not overwrite and path.exists() and path.stat().st_size:
             raise UsageError(f"--output {path}: exists already and is not this crawl's; choose another name, or --overwrite replaces it")
 
-    def _open_output(self, output: OutputFile) -> None:
-        """Open an output; where it is new while records exist, or was cut or deleted, write it again from the record log."""
+    def _open_paths(self) -> list[Path]:
+        paths = [*(self.folder / name for name in _OWN), *(output.path for output in self.outputs)]
+        return [path for path in paths if path.exists()]
+
+    def _open_output(self, output: OutputFile, *, overwrite: bool) -> None:
+        """Open an output; where it is new while records exist, or was cut or deleted, write it again from the record log.
+
+        Raises UsageError when it holds what this crawl did not write, unless it may be overwritten.
+        """
         wanted = output.length
         have = output.path.stat().st_size if output.path.exists() else 0
+        if wanted and have and not self._wrote(output, have):
+            if not overwrite:
+                raise UsageError(
+                    f"--output {output.path}: was changed since this crawl wrote it; move it away, or --overwrite writes it anew"
+                )
+            wanted = 0
         if wanted and have >= wanted:
             output.open()
             return
@@ -119,6 +167,31 @@ class Home:
         output.sync()
         self.connection.execute("INSERT OR REPLACE INTO files (path, length) VALUES (?, ?)", (str(output.path), output.length))
 
+    def _wrote(self, output: OutputFile, have: int) -> bool:
+        """Say whether the beginning of an output, and the committed end if it has one, are what this crawl wrote."""
+        first = next(self.read_records(), None)
+        last = self._last_record()
+        if first is None or last is None:
+            return True
+        head = (output.encoder.header + output.encoder.encode([first]))[:have]
+        with output.path.open("rb") as file:
+            begins = file.read(len(head)) == head
+        return begins and (have < output.length or output.ends_with(output.encoder.encode([last])))
+
+    def _last_record(self) -> Record | None:
+        length, size = self.records.length, _TAIL
+        if not length:
+            return None
+        with (self.folder / RECORDS).open("rb") as log:
+            while True:
+                start = max(0, length - size)
+                log.seek(start)
+                tail = log.read(length - start)
+                cut = tail.rfind(b"\n", 0, -1)
+                if cut >= 0 or not start:
+                    return decode_record(self.folder / RECORDS, tail[cut + 1 :])
+                size *= 4
+
     def read_records(self) -> Iterator[Record]:
         """Yield every committed record."""
         yield from read_log(self.folder / RECORDS, self.records.length)
@@ -133,14 +206,27 @@ class Home:
 
 def read_log(path: Path, length: int) -> Iterator[Record]:
     """Yield the records in the first `length` bytes of a record log."""
-    decoder = msgspec.json.Decoder(Record)
     if not length:
         return
-    with path.open("rb") as log:
+    try:
+        log = path.open("rb")
+    except OSError as error:
+        raise HomeError(f"{path}: cannot be read: {error.strerror}; {DAMAGED}") from error
+    with log:
         left = length
         while left > 0 and (line := log.readline()):
             left -= len(line)
-            yield decoder.decode(line)
+            yield decode_record(path, line)
+    if left > 0:
+        raise HomeError(f"{path}: {left} committed bytes are missing; {DAMAGED}")
+
+
+def decode_record(path: Path, line: bytes) -> Record:
+    """Return a record from its line in the record log `path`; raises HomeError when it is none."""
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HomeError(f"{path}: holds what is no record ({error}); {DAMAGED}") from error
 
 
 def open_home(folder: Path, *, fresh: bool = False) -> Home:

@@ -146,11 +146,23 @@ class OutputFile:
             return
 
     def sync(self) -> None:
-        """Make what was appended durable."""
+        """Make what was appended durable. A file that somebody deleted takes every write and loses it: that raises StoreError."""
         try:
             os.fdatasync(self._fd)
+            names = os.fstat(self._fd).st_nlink
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be made durable: {error.strerror}") from error
+        if not names:
+            raise StoreError(f"{self.path}: was deleted or replaced while the crawl ran; run the same command again")
+
+    def ends_with(self, data: bytes) -> bool:
+        """Say whether the committed part of the file, which may be closed, ends with `data`. Raises StoreError when it cannot be read."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(0, self.length - len(data)))
+                return file.read(len(data)) == data
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be read: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -15,7 +15,7 @@ from crawler.frontier.sqlite import State, rehash
 from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
-from crawler.store.home import DATABASE, RECORDS, is_locked, read_log
+from crawler.store.home import DAMAGED, DATABASE, RECORDS, decode_record, is_locked, read_log
 from crawler.store.schema import check_version, read_meta
 from crawler.url import fingerprint
 
@@ -110,9 +110,13 @@ class HomeReader:
         return Known(url, "refused", rule=row[0], referrer=row[1]) if row else Known(url, "unknown")
 
     def _record_at(self, line: int) -> Record:
-        with (self.folder / RECORDS).open("rb") as log:
-            log.seek(line)
-            return msgspec.json.decode(log.readline(), type=Record)
+        path = self.folder / RECORDS
+        try:
+            with path.open("rb") as log:
+                log.seek(line)
+                return decode_record(path, log.readline())
+        except OSError as error:
+            raise HomeError(f"{path}: cannot be read: {error.strerror}; {DAMAGED}") from error
 
     def _attempts(self, url: str) -> int | None:
         row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (fingerprint(url),)).fetchone()

@@ -19,17 +19,16 @@ SCHEMA: Final = (
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE files (path TEXT PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;  -- committed length of each output
 CREATE TABLE robots (origin TEXT PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID;   -- JSON, policy.robots.RobotsEntry
-CREATE TABLE refused (        -- links that did not pass the door, the first REFUSED_KEPT of them
+CREATE TABLE refused (        -- links that did not pass the door, the first refused.KEPT of them
   key INTEGER PRIMARY KEY,
   url TEXT NOT NULL,
   rule TEXT NOT NULL,
-  referrer TEXT
+  referrer TEXT,
+  depth INTEGER NOT NULL
 );
 """
     + FRONTIER_SCHEMA
 )
-
-REFUSED_KEPT: Final = 1_000_000
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:

@@ -28,10 +28,11 @@ from crawler.errors import CrawlError, HomeError, StoreError, UsageError
 from crawler.frontier.sqlite import Candidate, SqliteFrontier
 from crawler.job import make_job
 from crawler.model import Kind, Outcome, Record, Task, Via
-from crawler.store.commit import Admission, Committed, Completion, HostPause, Postponement, Refill, Refusal, StateChange, Writer
+from crawler.store.commit import Admission, Committed, Completion, HostPause, Postponement, Refill, StateChange, Writer
 from crawler.store.home import Home, is_locked, open_home
 from crawler.store.outputs import Csv, JsonLines, StreamOutput, format_of
 from crawler.store.reader import HomeReader
+from crawler.store.refused import Refusal
 from crawler.url import fingerprint
 
 JOB = make_job(["http://a/"], Settings())

@@ -427,3 +427,15 @@ async def test_a_robots_txt_that_expires_before_the_next_turn_still_lets_a_page_
         _, records = await crawl(tmp_path / "home", [web.url()], politeness__robots_ttl=0.02, politeness__delay=0.1)
         assert outcomes(records, web) == {"/": "fetched", "/a": "fetched", "/no": "denied:robots"}
         assert web.paths() == ["/robots.txt", "/", "/robots.txt", "/a", "/robots.txt"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("depth", [None, 3])
+async def test_links_seen_before_a_seed_redirects_to_their_site_are_crawled_too(late: bool, depth: int | None, tmp_path: Path) -> None:
+    soon, later = (status(302, location="/c/", delay=0.6 if late else 0.0), html("/c/x", "/c/y", delay=0.0 if late else 0.6))
+    pages = {"/a/": later, "/b/": soon, "/c/": html("/c/x", "/c/z"), "/c/x": html(), "/c/y": html(), "/c/z": html()}
+    async with small_web(pages) as web:
+        seeds = [web.url("/a/"), web.url("/b/")]
+        result, records = await crawl(tmp_path / "home", seeds, scope__scope="prefix", scope__depth=depth)
+    assert outcomes(records, web) == {path: "redirected" if path == "/b/" else "fetched" for path in pages}
+    assert not any(result.snapshot.refused.values())
