@@ -278,9 +278,13 @@ HOSTILE_FILES = {
 @pytest.mark.parametrize("name", HOSTILE_FILES)
 def test_hostile_files_are_read_in_bounded_time(name: str) -> None:
     """It happens in the reactor's thread; what takes a tenth of a second here took three times that before there were limits."""
+    assert min(seconds_to_read(HOSTILE_FILES[name]) for _ in range(3)) < 0.2  # the least: other work on the machine only adds
+
+
+def seconds_to_read(file: bytes) -> float:
     began = time.process_time()
-    rules(HOSTILE_FILES[name])
-    assert time.process_time() - began < 0.2
+    rules(file)
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize(
