@@ -69,7 +69,7 @@ class FetchSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class ParseSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a page may cost the parse workers."""
 
-    workers: Count = 0
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0
     page_time: PositiveSeconds = 5.0
     page_memory: Positive = 512 * 1024 * 1024
     max_decoded: Positive = 50 * 1024 * 1024

@@ -23,6 +23,8 @@ SAME_JOB: Final = (
 )
 """Settings that decide which URLs belong to the crawl: a resumed crawl must have them as it began."""
 
+_SEEDS_SHOWN: Final = 6  # of both lists together
+
 
 class Job(Struct, frozen=True):
     """Seeds (canonical, in order, each once) and settings."""
@@ -77,10 +79,21 @@ def differences(before: Job, now: Job) -> list[str]:
     """Say in which ways `now` would crawl another set of URLs than `before` (empty: it is the same crawl)."""
     found = []
     if before.seeds != now.seeds:
-        found.append(f"seeds: {' '.join(before.seeds[:3])} then, {' '.join(now.seeds[:3])} now")
+        found.append(_other_seeds(before.seeds, now.seeds))
     old, new = msgspec.to_builtins(before.settings), msgspec.to_builtins(now.settings)
     for dotted in SAME_JOB:
         section, _, key = dotted.partition(".")
         if old[section][key] != new[section][key]:
             found.append(f"{key}: {old[section][key]!r} then, {new[section][key]!r} now")
     return found
+
+
+def _other_seeds(before: list[str], now: list[str]) -> str:
+    """Say how two lists of seeds differ; of long ones, only the first difference."""
+    if len(before) + len(now) <= _SEEDS_SHOWN:
+        return f"seeds: {' '.join(before)} then, {' '.join(now)} now"
+    then, new = set(before), set(now)
+    more = next((seed for seed in now if seed not in then), None)
+    fewer = next((seed for seed in before if seed not in new), None)
+    changes = [f"{seed} is {what}" for seed, what in ((more, "new"), (fewer, "missing")) if seed is not None]
+    return f"seeds: {len(before)} then, {len(now)} now, {' and '.join(changes) or 'in another order'}"

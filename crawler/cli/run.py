@@ -55,7 +55,7 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
         home.close()
         raise
     if finished:
-        return _leave_alone(home, folder, report)
+        return _leave_alone(home, folder, report, files, overwrite=options["overwrite"])
     return _crawl(home, job, folder, report, options)
 
 
@@ -141,15 +141,20 @@ def is_done(home: Home, job: Job) -> bool:
     return limit is not None and limit <= Counters.load(home.connection).pages
 
 
-def _leave_alone(home: Home, folder: str, report: Report) -> Exit:
-    pages = Counters.load(home.connection).pages
-    home.close()
+def _leave_alone(home: Home, folder: str, report: Report, files: list[str], *, overwrite: bool) -> Exit:
+    try:
+        pages = Counters.load(home.connection).pages
+        written = home.write_missing(files, overwrite=overwrite)
+    finally:
+        home.close()
+    did = f"wrote {', '.join(written)} from its records" if written else "nothing to do"
     report.note(
         "nothing_to_do",
-        f"The crawl in {folder} is finished ({plural(pages, 'page')}): nothing to do.\n"
+        f"The crawl in {folder} is finished ({plural(pages, 'page')}): {did}.\n"
         f"'crawl export {folder}' writes its records; --fresh starts over, --dir DIR crawls elsewhere.",
         home=folder,
         pages=pages,
+        outputs=written,
     )
     return Exit.FINISHED
 
