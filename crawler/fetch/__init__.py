@@ -6,8 +6,9 @@
 2. `guard` refuses addresses that the public may not choose for us. It judges the address that is connected to, so
    neither a redirect, nor a numeric spelling, nor a name that changes its mind gets past it.
 3. `endpoint` connects to an allowed address; with `tls` it verifies chain and host before a request is written.
-4. `connection` is Twisted's HTTP/1.1 connection with a bounded head; `pool` keeps the idle ones.
-5. `exchange` is one fetch under `treq.client.HTTPClient`: one deadline over everything above and the body.
+4. `connection` speaks HTTP/1.1: `answer` reads with llhttp within limits, `repair` what browsers put up with, `response` is what treq
+   gets; `pool` keeps the idle ones.
+5. `exchange` is one fetch under `treq.client.HTTPClient`; `deadlines` limits the time of everything above and of the body.
 6. `body` gathers the body as it came off the wire, up to a limit.
 7. `headers` turns a head into text; `failures` turns whatever went wrong into a reason and a sentence.
 

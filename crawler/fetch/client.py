@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.http_headers import Headers
 
 from crawler.config import FetchSettings
+from crawler.fetch.deadlines import Deadlines
 from crawler.fetch.endpoint import Connector, ReactorNet, Resolves
-from crawler.fetch.exchange import Equipment, Exchange, NoCookies, OnSent
+from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, NoCookies, OnSent
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS, Pool
 from crawler.fetch.tls import Trust
@@ -47,8 +48,8 @@ class Fetcher:
             reactor, resolver=resolver, guard=guard, trust=trust or Trust(), pool=self._pool, timeout=settings.connect_timeout
         )
         headers = request_headers(user_agent, settings.headers)
-        self._equipment = Equipment(reactor, self._pool, connector, NoCookies(), headers, settings.timeout, wall_clock)
-        self._under_way: set[Deferred[Fetched | FetchFailed]] = set()
+        self._deadlines = Deadlines(reactor, settings.timeout)
+        self._equipment = Equipment(reactor, self._pool, connector, NoCookies(), FixedHeaders(headers), self._deadlines, wall_clock)
 
     def fetch(
         self,
@@ -65,27 +66,19 @@ class Fetcher:
         there was none, and twice when a kept connection turned out dead and the request was sent again.
         The result fails only with CancelledError, which closes the connection at once, and with bugs of ours.
         """
-        exchange = Exchange(
+        return Exchange(
             self._equipment,
             url,
             limit=self._settings.max_body if max_body is None else max_body,
             accept=self._settings.accept if accept is None else accept,
             on_sent=on_sent,
-        )
-        done = exchange.start()
-        if not done.called:
-            self._under_way.add(done)
-            done.addBoth(self._forget, done)
-        return done
-
-    def _forget(self, result: Fetched | FetchFailed, done: Deferred[Fetched | FetchFailed]) -> Fetched | FetchFailed:
-        self._under_way.discard(done)
-        return result
+        ).start()
 
     def close(self) -> Deferred[None]:
         """Cancel what is under way and close everything; fires when no socket, timer or thread of ours is left."""
-        for done in list(self._under_way):
-            done.cancel()
+        for exchange in self._deadlines.under_way():
+            exchange.cancel()
+        self._deadlines.close()
         return gatherResults([self._pool.close(), self._resolver.close()]).addCallback(lambda _: None)
 
 

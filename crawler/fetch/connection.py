@@ -1,56 +1,28 @@
-"""One connection to a server: Twisted's HTTP/1.1 client with a bounded head, exact about when it may be used again.
+"""One connection to a server: one request at a time, and exact about when it may be used again.
 
-What is changed, and why:
-
-- a head may be `MAX_HEAD` bytes long in all, informational answers (1xx) included; Twisted has no such limit, and drops a
-  connection for one line above 16 KiB;
-- ``Connection: Close`` in any case, HTTP/1.0 without keep-alive, and bytes after an answer's end make it the
-  connection's last answer (RFC 9112 section 9.3); surplus bytes are never read as the next answer;
-- it knows the address of its peer and whether it ended with a reset.
+It is used again only after an answer that was whole, followed by nothing, strictly written, and after which the server
+keeps it open (RFC 9112 section 9.3). Bytes that nobody asked for close it: they are never read as the next answer.
+It knows the address of its peer and whether it ended with a reset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener, ITransport
-from twisted.internet.protocol import connectionDone
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol, HTTPClientParser, Request
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
 from zope.interface import implementer
 
-from crawler.fetch.failures import HeadTooLarge
-
-MAX_HEAD: Final = 65536
-"""Bytes of an answer before its body, all interim answers included."""
-
-_SLICE: Final = 8192  # a head is parsed in pieces of this size: the parser copies what is left after every line
-_IN_HEAD: Final = (STATUS, HEADER)
-
-
-class GetRequest(Request):
-    """A GET whose head is written in one piece, exactly as composed."""
-
-    def __init__(self, target: bytes, host: bytes, headers: Headers) -> None:
-        """Take the request target (RFC 9112 section 3.2.1), the Host field's value and the other fields."""
-        super().__init__(b"GET", target, headers, None, persistent=True)  # type: ignore[no-untyped-call]
-        lines = [b"GET " + target + b" HTTP/1.1", b"Host: " + host]
-        lines += [name + b": " + value for name, values in headers.getAllRawHeaders() for value in values]
-        self._head = b"\r\n".join(lines) + b"\r\n\r\n"
-
-    def writeTo(self, transport: ITransport) -> Deferred[None]:
-        """Write the request."""
-        transport.write(self._head)
-        return succeed(None)
+from crawler.fetch.answer import AnswerReader
+from crawler.fetch.response import CLOSED, WHOLE, BodilessRequest, Response, failure_of
 
 
 @implementer(IHandshakeListener)
-class Connection(HTTP11ClientProtocol):
+class Connection(Protocol):
     """A connection to one origin; `on_open`, `on_idle` and `on_lost` are called as its life goes on.
 
     `on_open` is called when a request can be sent: connected, and with `secure` the handshake done.
@@ -65,21 +37,23 @@ class Connection(HTTP11ClientProtocol):
         on_idle: Callable[[Connection], None],
         on_lost: Callable[[Connection, Failure], None],
     ) -> None:
-        super().__init__(on_idle)  # type: ignore[no-untyped-call]
         self.origin = origin
         self.ip: str | None = None
         self.was_reset = False
+        self.usable = True  # no request is under way and none was the last
         self._secure = secure
         self._on_open = on_open
+        self._on_idle = on_idle
         self._on_lost = on_lost
-        self._answer: HTTPClientParser | None = None
-        self._asked: Request | None = None
-        self._head_room = 0
-        self._surplus = False
+        self._request: BodilessRequest | None = None
+        self._reader: AnswerReader | None = None  # while an answer is awaited or coming in
+        self._answer: Deferred[Response] | None = None  # until the head has come in
+        self._response: Response | None = None  # from then until the body's end
+        self._dropped = False
+        self._paused = False
 
     def connectionMade(self) -> None:
         """Note the peer."""
-        super().connectionMade()
         assert self.transport is not None
         self.ip = getattr(self.transport.getPeer(), "host", None)
         if not self._secure:
@@ -89,81 +63,122 @@ class Connection(HTTP11ClientProtocol):
         """Come into use: TLS is agreed."""
         self._on_open()
 
+    def request(self, request: BodilessRequest) -> Deferred[Response]:
+        """Write `request`; the result fires with the head of the answer, and cancelling it closes the connection.
+
+        It fails with ResponseNeverReceived when not a byte came back, and with ResponseFailed; both tell the reasons.
+        """
+        if not self.usable or self.transport is None:
+            return fail(ResponseNeverReceived([failure_of(ConnectionDone())]))  # type: ignore[no-untyped-call]
+        self.usable = False
+        self._request = request
+        self._reader = AnswerReader(request.method)
+        self._answer = Deferred(self._cancelled)
+        self.transport.write(request.text)
+        return self._answer
+
+    def _cancelled(self, _answer: Deferred[Response]) -> None:
+        self._answer = None
+        self.drop()
+
+    # What comes in
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read on; whoever waits for the answer is told when all of `data` is read."""
+        reader = self._reader
+        if reader is None or self._dropped:  # nobody asked, or nobody cares
+            self.drop()
+            return
+        reader.feed(data)
+        if self._response is None:
+            self._head_came(reader)
+        if reader.pieces and self._response is not None:
+            pieces, reader.pieces = reader.pieces, []
+            self._response.deliver(pieces)
+        if self._dropped or self._reader is None:
+            return
+        if reader.problem is not None:
+            self._fail(reader.problem)
+        elif reader.whole:
+            self._finish(reader)
+        elif self._response is not None and self._response.awaits_receiver:
+            self.pause()
+
+    def _head_came(self, reader: AnswerReader) -> None:
+        if not reader.head_done or self._answer is None:
+            return
+        assert self._request is not None
+        answer, self._answer = self._answer, None
+        self._response = Response(self._request, self, reader)
+        answer.callback(self._response)
+
+    def _finish(self, reader: AnswerReader) -> None:
+        """End a whole answer. The connection is free before the body's end is told: the next request may come with that."""
+        response = self._response
+        assert response is not None
+        self._reader = self._request = self._response = None
+        if reader.reusable:
+            self.resume()
+            self.usable = True
+            self._on_idle(self)
+        else:
+            self.end()
+        response.end(WHOLE)
+
+    def _fail(self, problem: Exception) -> None:
+        self.end()
+        self._tell(ResponseFailed([failure_of(problem)]))  # type: ignore[no-untyped-call]
+
+    def _tell(self, problem: Exception) -> None:
+        """End the answer that will not come to its end."""
+        answer, response = self._answer, self._response
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = self._request = self._response = self._answer = None
+        if answer is not None:
+            answer.errback(problem)
+        elif response is not None:
+            response.end(failure_of(problem))
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Note how it ended, first of all: what waits for the answer asks for it."""
+        self.usable = False
         self.was_reset = not self._secure and not isinstance(reason.value, ConnectionDone)
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        reader, response = self._reader, self._response
+        if response is not None and reader is not None and reader.ends_by_close and not self._dropped:
+            reader.close()
+            self._reader = self._request = self._response = None
+            response.end(CLOSED)
+        elif reader is not None:
+            what = ResponseFailed if reader.started else ResponseNeverReceived
+            self._tell(what([reason]))  # type: ignore[no-untyped-call]
         self._on_lost(self, reason)
 
-    def request(self, request: Request) -> Deferred[IResponse]:
-        """Send `request`; see HTTP11ClientProtocol.request for how it may fail."""
-        self._head_room = MAX_HEAD
-        self._asked = request
-        answer: Deferred[IResponse] = super().request(request)
-        self._answer = self._parser
-        if self._parser is not None:
-            self._parser.MAX_LENGTH = 2 * MAX_HEAD  # the limit on the whole head comes first
-        return answer
-
-    def framing_headers(self) -> Headers:
-        """Return the fields of the last answer that Twisted keeps apart: Content-Length, Connection and the like."""
-        assert self._answer is not None
-        return self._answer.connHeaders
-
-    def last_answer(self) -> None:
-        """Close after the answer that is being received."""
-        if self._asked is not None:
-            self._asked.persistent = False
+    # Closing, and reading slower
 
     def drop(self) -> None:
         """Close now, whatever is under way."""
-        self.last_answer()
+        self.usable = False
+        self._dropped = True
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def end(self) -> None:
         """Close while nothing is under way: in order, unless that means to wait for the server's close_notify, maybe for ever."""
+        self.usable = False
         if self._secure:
             self.drop()
         elif self.transport is not None:
             self.transport.loseConnection()
 
-    def _giveUp(self, reason: Failure) -> None:
-        super()._giveUp(reason)  # type: ignore[no-untyped-call]
-        self.end()
+    def pause(self) -> None:
+        """Read no more for now: the server is held up by TCP."""
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
 
-    def dataReceived(self, data: bytes) -> None:
-        """Parse what came, the head in small pieces."""
-        parser = self._parser
-        if parser is None:  # nobody asked
-            self.drop()
-            return
-        while parser.state in _IN_HEAD:
-            if self._head_room <= 0:
-                reason = HeadTooLarge(f"the answer's head is larger than {MAX_HEAD} bytes")
-                self._giveUp(Failure(reason))  # type: ignore[no-untyped-call]
-                return
-            piece, data = data[:_SLICE], data[_SLICE:]
-            self._head_room -= len(piece)
-            self._surplus = bool(data)
-            super().dataReceived(piece)  # type: ignore[no-untyped-call]
-            self._surplus = False
-            if not data or self._parser is not parser:
-                return
-        super().dataReceived(data)  # type: ignore[no-untyped-call]
-
-    def _finishResponse(self, rest: bytes) -> None:
-        if rest or self._surplus or not self._stays_open():
-            self.last_answer()
-        super()._finishResponse(rest)
-
-    def _stays_open(self) -> bool:
-        """Tell whether the server keeps the connection open after this answer (RFC 9112 section 9.3)."""
-        assert self._answer is not None
-        fields = self._answer.connHeaders.getRawHeaders(b"Connection", ())
-        if not fields:
-            return bool(self._answer.response.version != (b"HTTP", 1, 0))
-        options = {option.strip().lower() for field in fields for option in field.split(b",")}
-        if b"close" in options:
-            return False
-        return self._answer.response.version != (b"HTTP", 1, 0) or b"keep-alive" in options
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused and not self._dropped and self.transport is not None:
+            self._paused = False
+            self.transport.resumeProducing()  # type: ignore[attr-defined]

@@ -2,13 +2,14 @@
 
 treq's client is given an agent that is this very exchange, so that what it sends and gets back can be tied to the
 connection that carried it. Whatever treq would do above its agent without being asked is kept from it: a URL is passed
-that it does not rewrite, a cookie jar that keeps nothing, no redirects, and answers whose Content-Encoding is hidden, so
-that no body is decompressed here.
+that it does not rewrite, a cookie jar that keeps nothing, no redirects, and answers without fields, so that no body is
+decompressed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from http.cookiejar import Cookie
 from typing import Any, Final
 
 from hyperlink import EncodedURL
@@ -16,10 +17,8 @@ from msgspec import Struct
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
-from twisted.web._newclient import RequestNotSent
-from twisted.web.client import RequestTransmissionFailed, ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
@@ -27,15 +26,14 @@ from zope.interface import implementer
 
 from crawler import url as urls
 from crawler.fetch.body import BoundedBody
-from crawler.fetch.connection import Connection, GetRequest
+from crawler.fetch.connection import Connection
+from crawler.fetch.deadlines import Deadlines
 from crawler.fetch.endpoint import Connector, ReactorNet, target_of
 from crawler.fetch.failures import AnswerCut, CannotConnect, explain
 from crawler.fetch.headers import decode_headers, media_type_accepted
 from crawler.fetch.pool import Pool
+from crawler.fetch.response import BodilessRequest, Response
 from crawler.model import Fetched, FetchFailed, Reason
-
-_CONTENT_ENCODING: Final = b"content-encoding"
-_ACCEPT_ENCODING: Final = b"accept-encoding"
 
 OnSent = Callable[[float], None]
 
@@ -49,9 +47,12 @@ class NoCookies(IndexableCookieJar):
     def extract_cookies(self, response: object, request: object) -> None:
         """Keep no cookie."""
 
+    def __iter__(self) -> Iterator[Cookie]:
+        return iter(())
+
 
 class ExactURL(EncodedURL):
-    """A canonical URL as treq wants to see it: parsed already, nothing to encode, its text as it is."""
+    """A canonical URL, or its origin, as treq wants to see it: parsed already, nothing to encode, its text as it is."""
 
     def __init__(self, text: str) -> None:  # the parts that hyperlink would compute are never asked for
         self._text = text
@@ -65,6 +66,23 @@ class ExactURL(EncodedURL):
         return self._text
 
 
+class FixedHeaders(Headers):
+    """The fields of every request, composed once; nobody changes them, so treq's layers need no copies of their own."""
+
+    def __init__(self, headers: Headers) -> None:
+        super().__init__(dict(headers.getAllRawHeaders()))
+        lines = [name + b": " + value for name, values in self.getAllRawHeaders() for value in values]
+        self.text: Final = b"\r\n".join([*lines, b"\r\n"])
+        """The lines, with the blank one at the end."""
+
+    def copy(self) -> FixedHeaders:
+        """Return itself."""
+        return self
+
+    def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
+        """Change nothing: treq would add what it can decode itself to Accept-Encoding."""
+
+
 class Equipment(Struct, frozen=True):
     """What all exchanges of a fetcher share."""
 
@@ -72,8 +90,8 @@ class Equipment(Struct, frozen=True):
     pool: Pool
     connector: Connector
     jar: NoCookies
-    headers: Headers  # sent with every request, Accept-Encoding among them
-    timeout: float  # seconds, over everything
+    headers: FixedHeaders  # sent with every request, Accept-Encoding among them
+    deadlines: Deadlines
     wall_clock: Callable[[], float]
 
 
@@ -99,16 +117,20 @@ class Exchange:
         self._headers: list[tuple[str, str]] = []
         self._body: BoundedBody | None = None
         self._answer: Deferred[Any] | None = None
-        self._timer: IDelayedCall | None = None
+        self._response: Response | None = None
         self._done: Deferred[Fetched | FetchFailed] = Deferred(lambda _: self._stop())
+
+    def cancel(self) -> None:
+        """End without a result, closing the connection at once."""
+        self._done.cancel()
 
     def start(self) -> Deferred[Fetched | FetchFailed]:
         """Send the request; cancelling the result closes the connection at once."""
-        self._timer = self._reactor.callLater(self._shared.timeout, self._expired)
+        self._shared.deadlines.begin(self, self._started)
         try:
             self._answer = HTTPClient(self, cookiejar=self._shared.jar).request(
                 "GET",
-                ExactURL(self._url),
+                ExactURL(urls.origin(self._url)),  # all that treq's cookie layer asks for; it would parse each URL at length
                 headers=self._shared.headers,
                 allow_redirects=False,
                 unbuffered=True,
@@ -128,46 +150,45 @@ class Exchange:
     def request(
         self,
         method: bytes,
-        uri: bytes,  # noqa: ARG002 (treq hands back what it was given)
-        headers: Headers | None = None,
+        uri: bytes,  # noqa: ARG002 (the origin)
+        headers: Headers | None = None,  # noqa: ARG002
         bodyProducer: IBodyProducer | None = None,  # noqa: ARG002
     ) -> Deferred[IResponse]:
         """Send over an idle connection, or over a new one; once more over a new one if the idle one turns out to be dead."""
         assert method == b"GET"
-        assert headers is not None
-        headers.setRawHeaders(_ACCEPT_ENCODING, self._shared.headers.getRawHeaders(_ACCEPT_ENCODING, ()))
-        request = GetRequest(urls.path(self._url).encode("ascii"), urls.netloc(self._url).encode("ascii"), headers)
-        connection = self._shared.pool.take(urls.origin(self._url))
+        url, fixed = self._url, self._shared.headers
+        line = f"GET {urls.path(url)} HTTP/1.1\r\nHost: {urls.netloc(url)}\r\n"
+        request = BodilessRequest(method, url.encode("ascii"), fixed, line.encode("ascii") + fixed.text)
+        connection = self._shared.pool.take(urls.origin(url))
         if connection is None:
             return self._send_afresh(request)
-        answer = self._send(connection, request)
-        answer.addErrback(self._try_again, request)
-        return answer
+        answer: Deferred[IResponse] = self._send(connection, request)
+        return answer.addErrback(self._try_again, request)
 
-    def _send_afresh(self, request: GetRequest) -> Deferred[IResponse]:
+    def _send_afresh(self, request: BodilessRequest) -> Deferred[IResponse]:
         connecting = self._shared.connector.connect(target_of(self._url), self._enter)
         return connecting.addCallback(self._send, request)
 
-    def _try_again(self, problem: Failure, request: GetRequest) -> Failure | Deferred[IResponse]:
-        stale = isinstance(problem.value, RequestNotSent | RequestTransmissionFailed | ResponseNeverReceived)
-        if self._ended or not stale:
-            return problem
+    def _try_again(self, problem: Failure, request: BodilessRequest) -> Deferred[IResponse]:
+        if self._ended or not isinstance(problem.value, ResponseNeverReceived):
+            problem.raiseException()
         self._connection = self._ip = None
         return self._send_afresh(request)
 
-    def _send(self, connection: Connection, request: GetRequest) -> Deferred[IResponse]:
+    def _send(self, connection: Connection, request: BodilessRequest) -> Deferred[IResponse]:
         self._connection = connection
         self._ip = connection.ip
         self._enter("head")
         answer = connection.request(request)
         if self._on_sent is not None:
             self._on_sent(self._reactor.seconds())
-        return answer.addCallback(self._hide_encoding, connection)
+        return answer.addCallback(self._keep_head)
 
-    def _hide_encoding(self, response: IResponse, connection: Connection) -> IResponse:
-        """Keep the head as it came, then take out what would make treq decompress the body."""
-        self._headers = decode_headers(response.headers, connection.framing_headers())
-        response.headers.removeHeader(_CONTENT_ENCODING)
+    def _keep_head(self, response: Response) -> Response:
+        """Keep the answer for ourselves, and from treq the fields: of those it wants only cookies, and to decompress."""
+        self._response = response
+        self._headers = decode_headers(response.fields)
+        response.headers = Headers()
         return response
 
     def _enter(self, stage: str) -> None:
@@ -175,10 +196,12 @@ class Exchange:
 
     # The answer
 
-    def _head_arrived(self, response: Any) -> None:
+    def _head_arrived(self, _wrapped: IResponse) -> None:
+        response = self._response
+        assert response is not None
         self._status = response.code
-        if response.length == 0:
-            self._connection = None  # the answer ends with its head: the connection is in the pool again, or closing
+        if response.whole:
+            self._connection = None  # and may be used again, whatever becomes of this answer
         if not 200 <= response.code <= 999:
             self._fail(Reason.BAD_HTTP, f"status {response.code}")
         elif 200 <= response.code < 300 and not media_type_accepted(self._header("content-type"), self._accept):
@@ -214,14 +237,15 @@ class Exchange:
 
     # The end
 
-    def _expired(self) -> None:
+    def expire(self) -> None:
+        """End with a timeout."""
         received = f", {self._body.size} bytes received" if self._body is not None else ""
-        self._fail(Reason.TIMEOUT, f"{self._stage}: not finished within {self._shared.timeout:g} s{received}")
+        self._fail(Reason.TIMEOUT, f"{self._stage}: not finished within {self._shared.deadlines.seconds:g} s{received}")
 
     def _failed(self, problem: Failure) -> Failure | None:
         if self._ended:
             return None
-        if isinstance(problem.value, CannotConnect | ResponseFailed | RequestTransmissionFailed | RequestNotSent):
+        if isinstance(problem.value, CannotConnect | ResponseFailed):
             self._fail(*explain(problem.value))
             return None
         return problem
@@ -245,8 +269,7 @@ class Exchange:
     def _release(self) -> None:
         """End: nothing that still comes in counts."""
         self._ended = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._shared.deadlines.finish(self)
 
     def _stop(self) -> None:
         """End, and close whatever is open for this exchange."""

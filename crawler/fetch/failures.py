@@ -7,7 +7,6 @@ from typing import Final
 from OpenSSL import SSL
 from twisted.internet import error
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
-from twisted.web.error import Error as WebError
 
 from crawler.model import Reason
 
@@ -23,6 +22,10 @@ class CannotConnect(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class BadAnswer(Exception):
+    """What came is no HTTP answer; the message says why."""
 
 
 class HeadTooLarge(Exception):
@@ -68,8 +71,8 @@ def _explain_one(cause: BaseException) -> Told | None:
         return Reason.TRUNCATED, str(cause)
     if isinstance(cause, SSL.Error):
         return Reason.TLS, describe_tls(cause)
-    if isinstance(cause, HeadTooLarge):
-        return Reason.BAD_HTTP, str(cause)
+    if isinstance(cause, HeadTooLarge | BadAnswer):
+        return Reason.BAD_HTTP, bounded(str(cause))
     return None
 
 
@@ -81,8 +84,7 @@ def _causes(value: BaseException | None) -> list[BaseException]:
 
 
 def _is_connection_end(cause: BaseException | None) -> bool:
-    # _DataLoss is private to twisted.web: it only says that the body had not ended yet
-    return isinstance(cause, error.ConnectionClosed | error.ConnectionAborted) or type(cause).__name__ in ("_DataLoss", "ConnectionAborted")
+    return isinstance(cause, error.ConnectionClosed | error.ConnectionAborted)
 
 
 def _unless_clean(causes: list[BaseException]) -> str:
@@ -95,14 +97,10 @@ def _unless_clean(causes: list[BaseException]) -> str:
 
 def sentence(cause: BaseException | None) -> str:
     """Return an exception as one bounded line."""
-    if isinstance(cause, KeyError):
-        text = f"unknown transfer encoding {cause.args[0]!r}" if cause.args else "unknown transfer encoding"
-    elif isinstance(cause, error.ConnectError) and cause.osError is not None:
+    if isinstance(cause, error.ConnectError) and cause.osError is not None:
         text = str(cause.args[0]) if cause.args else str(cause)
-    elif isinstance(cause, WebError):
-        text = str(cause)
     else:
-        text = f"{type(cause).__name__.lstrip('_')}: {cause}"
+        text = f"{type(cause).__name__}: {cause}"
     return bounded(text)
 
 

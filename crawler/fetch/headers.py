@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from twisted.web.http_headers import Headers
-
 MAX_HEADERS: Final = 200
 """Fields kept of one answer; the rest is dropped."""
 
@@ -17,18 +15,25 @@ MAX_HEADER_CHARACTERS: Final = 65536
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def decode_headers(*groups: Headers) -> list[tuple[str, str]]:
-    """Return the fields of one or several groups as text, names in lower case, at most `MAX_HEADERS` of them."""
+def decode_headers(fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Return the fields as text, names in lower case, at most `MAX_HEADERS` of them; no value may have a line feed."""
+    names = b"\n".join([name for name, _ in fields])
+    values = b"\n".join([value for _, value in fields])
+    if values.isascii() and len(fields) <= MAX_HEADERS and len(names) + len(values) <= MAX_HEADER_CHARACTERS:
+        text = values.decode("ascii")  # in one go: nearly all heads are plain
+        if text.replace("\n", "").isprintable():
+            return list(zip(names.decode("latin-1").lower().split("\n"), map(str.strip, text.split("\n")), strict=True)) if fields else []
+    return _decode_one_by_one(fields)
+
+
+def _decode_one_by_one(fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     kept: list[tuple[str, str]] = []
     room = MAX_HEADER_CHARACTERS
-    for group in groups:
-        for raw_name, values in group.getAllRawHeaders():
-            name = raw_name.decode("latin-1").lower()
-            for value in values:
-                room -= len(name) + len(value)
-                if room < 0 or len(kept) == MAX_HEADERS:
-                    return kept
-                kept.append((name, decode_value(value)))
+    for name, value in fields[:MAX_HEADERS]:
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        kept.append((name.decode("latin-1").lower(), decode_value(value)))
     return kept
 
 
@@ -38,6 +43,7 @@ def decode_value(value: bytes) -> str:
         text = value.decode()
     except UnicodeDecodeError:
         text = value.decode("latin-1")
+    text = text.strip()
     return text if text.isprintable() else _CONTROLS.sub("", text)
 
 

@@ -50,7 +50,7 @@ class Pool:
         while idle:
             connection = idle[-1]
             self._forget_idle(connection)
-            if connection.state == "QUIESCENT":
+            if connection.usable:
                 return connection
         return None
 

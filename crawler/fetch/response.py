@@ -1,0 +1,177 @@
+"""What goes to and comes from treq: a request that is composed, and an answer whose body is on its way."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IClientRequest, IResponse
+from zope.interface import implementer
+
+from crawler.fetch.answer import AnswerReader
+
+
+def failure_of(problem: Exception) -> Failure:
+    """Return a Failure that was not raised anywhere."""
+    return Failure(problem)  # type: ignore[no-untyped-call]
+
+
+WHOLE: Final = failure_of(ResponseDone())
+"""How a body ends that is known to be whole."""
+
+CLOSED: Final = failure_of(PotentialDataLoss())
+"""How a body ends whose only end is the connection's."""
+
+
+class Feeds(Protocol):
+    """The connection that an answer comes over."""
+
+    def pause(self) -> None:
+        """Read no more for now."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def drop(self) -> None:
+        """Close now."""
+
+
+@implementer(IClientRequest)
+class BodilessRequest:
+    """A request without a body (GET, HEAD), as it is written."""
+
+    __slots__ = ("absoluteURI", "headers", "method", "text")
+
+    def __init__(self, method: bytes, url: bytes, headers: Headers, text: bytes) -> None:
+        """Take the whole request as `text`."""
+        self.method = method
+        self.absoluteURI = url
+        self.headers = headers
+        self.text = text
+
+
+@implementer(IPushProducer)
+class BodyTransport:
+    """What the body's receiver may do to the connection, as long as it carries that body: afterwards nothing."""
+
+    __slots__ = ("_response",)
+
+    disconnecting = False
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    def pauseProducing(self) -> None:
+        """Read no more for now."""
+        if self._response.source is not None:
+            self._response.source.pause()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        if self._response.source is not None:
+            self._response.source.resume()
+
+    def stopProducing(self) -> None:
+        """Close the connection."""
+        self.abortConnection()
+
+    def loseConnection(self) -> None:
+        """Close the connection."""
+        self.abortConnection()
+
+    def abortConnection(self) -> None:
+        """Close the connection."""
+        if self._response.source is not None:
+            self._response.source.drop()
+
+
+@implementer(IResponse)
+class Response:
+    """The head of an answer; `deliverBody` gives the body, what has come in already first."""
+
+    __slots__ = (
+        "_ended",
+        "_headers",
+        "_pieces",
+        "_receiver",
+        "code",
+        "fields",
+        "length",
+        "phrase",
+        "previousResponse",
+        "request",
+        "source",
+        "version",
+        "whole",
+    )
+
+    def __init__(self, request: BodilessRequest, source: Feeds, reader: AnswerReader) -> None:
+        """Take the head that `reader` has read."""
+        self.request = request
+        self.source: Feeds | None = source  # None when the body has ended
+        self.whole = reader.whole  # all of the body was in when the head was
+        self.code = reader.status
+        self.phrase = reader.phrase
+        self.version = (b"HTTP", int(reader.version[0]), int(reader.version[2]))
+        self.fields = reader.fields
+        self.length: Any = UNKNOWN_LENGTH if reader.length is None else reader.length
+        self.previousResponse: IResponse | None = None
+        self._headers: Headers | None = None
+        self._pieces: list[bytes] = []
+        self._receiver: IProtocol | None = None
+        self._ended: Failure | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The fields; made when asked for."""
+        if self._headers is None:
+            self._headers = Headers()
+            for name, value in self.fields:
+                self._headers.addRawHeader(name, value)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
+
+    @property
+    def awaits_receiver(self) -> bool:
+        """Tell whether nobody has asked for the body yet."""
+        return self._receiver is None
+
+    def setPreviousResponse(self, response: IResponse) -> None:
+        """Note the answer that led here."""
+        self.previousResponse = response
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        """Give the body to `protocol`; its end is connectionLost with ResponseDone, PotentialDataLoss or what went wrong."""
+        if self._receiver is not None:
+            raise RuntimeError("a body can be delivered once only")
+        self._receiver = protocol
+        protocol.makeConnection(BodyTransport(self))  # type: ignore[arg-type]  # as of twisted.web's own responses, it cannot write
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            protocol.dataReceived(piece)
+        if self._ended is not None:
+            protocol.connectionLost(self._ended)
+        elif self.source is not None:
+            self.source.resume()
+
+    def deliver(self, pieces: list[bytes]) -> None:
+        """Pass on pieces of the body, or keep them until somebody asks."""
+        if self._receiver is None:
+            self._pieces += pieces
+            return
+        for piece in pieces:
+            self._receiver.dataReceived(piece)
+
+    def end(self, reason: Failure) -> None:
+        """Pass on how the body ended; the connection is not this answer's any more."""
+        self.source = None
+        self._ended = reason
+        if self._receiver is not None:
+            self._receiver.connectionLost(reason)
