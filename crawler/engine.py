@@ -31,6 +31,7 @@ from crawler.visit import Visitor
 MAX_PARSE_BYTES: Final = 64 * 1024 * 1024  # of bodies waiting for the parse workers: beyond, nothing is leased
 _PARSE_AHEAD: Final = 16  # pages at the parse workers for each of them, likewise
 _STORE_AHEAD: Final = 4  # batches waiting for the disk, likewise
+_LONGEST_TURN: Final = 0.02  # seconds of leasing in one turn of the reactor
 _SWEEP: Final = 60.0  # seconds between two sweeps of idle hosts
 _DRAIN_SHARE: Final = 0.7  # of the stop time that requests in flight get; the rest is for the disk and the workers
 
@@ -198,6 +199,8 @@ class Engine:
         try:
             while self._has_room() and (host := self._politeness.acquire(now)) is not None:
                 self._serve(host, now)
+                if self._clock.seconds() - now > _LONGEST_TURN:  # requests may fail at once, by the thousand
+                    break
         finally:
             self._pumping = False
         self._set_timer(now)
@@ -255,7 +258,7 @@ class Engine:
         tasks = [(task, min(not_before + ahead, longest) if not_before else 0.0) for task, not_before in rows]
         self._window.refilled(host, after, tasks, complete=complete)
         self._offer(host)
-        self._pump()
+        self._pump_soon()
         self._check_end()
 
     def _lease(self, task: Task) -> None:
@@ -305,7 +308,7 @@ class Engine:
                 self._politeness.set_delay(errand.blocked, delay, self._clock.seconds())
             next_host = errand.blocked
         self._offer(next_host)
-        self._pump()
+        self._pump_soon()
         self._check_end()
 
     def _fail_errand(self, failure: Failure, lease: Lease) -> None:

@@ -64,7 +64,7 @@ class Kind(IntEnum):
     SITEMAP = 1
 
 
-class Link(Struct, frozen=True):
+class Link(Struct, frozen=True, gc=False):
     """A URL that was found, canonical, not yet admitted."""
 
     url: str
@@ -75,7 +75,7 @@ class Link(Struct, frozen=True):
     kind: Kind = Kind.PAGE
 
 
-class Task(Struct, frozen=True):
+class Task(Struct, frozen=True, gc=False):
     """A URL on lease: it will get exactly one outcome."""
 
     key: int  # the URL's key in the frontier (its fingerprint)
@@ -135,7 +135,7 @@ Octets = bytes
 """The type under another name: structs here have a field called ``bytes``."""
 
 
-class PageLink(Struct, frozen=True, array_like=True):
+class PageLink(Struct, frozen=True, array_like=True, gc=False):
     """A link as a parse worker reports it: canonical and deduplicated within the page."""
 
     key: int  # fingerprint(url)

@@ -26,7 +26,9 @@ import xxhash
 MAX_URL_LENGTH: Final = 2083
 """Characters; Scrapy's limit, and that of the oldest browsers still counted."""
 
-_MAX_RAW_LENGTH: Final = 8192  # a longer href is not even parsed
+MAX_RAW_LENGTH: Final = 8192
+"""Characters of a reference; a longer one is not even parsed."""
+
 _TRIPLET: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _CHANGES: Final = re.compile(  # a triplet of an unreserved character, or one in lower case: most URLs with triplets have neither
     r"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AFaf]|6[1-9A-Fa-f]|7[0-9AEae]|[0-9A-Fa-f][a-f]|[a-f][0-9A-F])"
@@ -43,7 +45,7 @@ def canonicalise(url: str, base: str | None = None) -> str | None:
     cut = url.find("#")
     if cut >= 0:
         url = url[:cut]
-    if len(url) > _MAX_RAW_LENGTH:
+    if len(url) > MAX_RAW_LENGTH:
         return None
     try:
         text: str = ada_url.join_url(base, url) if base is not None else ada_url.normalize_url(url)

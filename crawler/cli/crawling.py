@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from crawler.cli.quantities import format_duration
-from crawler.cli.reactors import Reactor, run_until, standard_output_writer
+from crawler.cli.reactors import Reactor, run_until, standard_output_writer, within_descriptors
 from crawler.cli.report import Report
 from crawler.job import Job
 from crawler.model import Result
@@ -75,6 +78,7 @@ def crawl_to_end(
     writer = standard_output_writer(lambda: reactor.callFromThread(reader_has_gone)) if stream else None
     stalls = Stalls(report, reactor.seconds, stacks=verbosity > 0)
     try:
+        job = msgspec.structs.replace(job, settings=within_descriptors(job.settings, report))
         engine = build_crawl(reactor, job, home, stream=writer, on_stall=stalls)
     except BaseException:
         home.close()
@@ -87,6 +91,7 @@ def crawl_to_end(
     def on_signal(count: int) -> None:
         _stop(engine, report, count, stop_timeout)
 
+    gc.freeze()  # what is loaded by now stays: looking through it again and again would cost the reactor 50 ms each time
     try:
         with profiled(profile):
             return run_until(reactor, start, on_signal)

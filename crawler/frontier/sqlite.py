@@ -66,7 +66,7 @@ class State(IntEnum):
     TOO_DEEP = 2  # beyond the depth limit by every path found so far
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """A link that passed the door; the frontier answers the last questions: seen? within the budget? within the depth?"""
 
     key: int

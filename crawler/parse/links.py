@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from crawler.model import PageLink, Parsed
 from crawler.policy.directives import follows
 from crawler.recent import RecentKeys
-from crawler.url import MAX_URL_LENGTH, canonicalise, fingerprint
+from crawler.url import MAX_RAW_LENGTH, MAX_URL_LENGTH, canonicalise, fingerprint
 
 MAX_REPORTED: Final = 32 * 1024 * 1024
 """Characters of URLs that one document may report; the rest counts as dropped."""
@@ -36,7 +36,7 @@ class Resolver:
 
     def resolve(self, reference: str) -> str | None:
         """Return the canonical URL of `reference`, None when it is not one of ours; no fragment may be in it."""
-        match = _PLAIN.fullmatch(reference)
+        match = _PLAIN.fullmatch(reference) if len(reference) <= MAX_RAW_LENGTH else None
         if match is None or not self._folders:
             return canonicalise(reference, self._base)
         climb = match.end(1)

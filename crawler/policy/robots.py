@@ -62,7 +62,7 @@ class Verdict(StrEnum):
     FAILED = "failed"  # no connection: the pages of the origin would fail the same way
 
 
-class RobotsEntry(Struct, frozen=True):
+class RobotsEntry(Struct, frozen=True, gc=False):
     """All that is known of an origin's robots.txt; stored with the crawl and given back to `RobotsCache.restore`."""
 
     origin: str

@@ -42,6 +42,7 @@ _COMMENT: Final = re.compile(rb"#[^\r\n]*")
 _ESCAPED: Final = [chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in range(256)]
 _CONTROLS_TO_SPACES: Final = bytes.maketrans(bytes(range(32)) + b"\x7f", b" " * 9 + b"\t\n  \r" + b" " * 19)
 _HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml|script)\b", re.I)
+_ANCHOR: Final = 3  # rules that a ``$`` costs as much as
 _COSTLY: Final = re.compile(r"[*%$]")
 _TOKEN: Final = re.compile(r"[^\s/;,()]+")
 _COMPATIBLE: Final = re.compile(r"Mozilla/[^(]*\(compatible;\s*([^\s/;,()]+)", re.I)
@@ -181,16 +182,21 @@ def _bounded(rules: list[tuple[bool, str]]) -> list[str]:
         return []
     distinct = list(dict.fromkeys(rules))
     written = "".join(pattern for _, pattern in distinct)
-    if len(distinct) <= MAX_RULES and written.count("*") <= MAX_WILDCARDS and written.count("%") <= MAX_ESCAPES:
+    if (
+        len(distinct) + _ANCHOR * written.count("$") <= MAX_RULES
+        and written.count("*") <= MAX_WILDCARDS
+        and written.count("%") <= MAX_ESCAPES
+    ):
         return [f"{'Allow' if allow else 'Disallow'}: {pattern}" for allow, pattern in distinct]
     lines = []
-    wildcards = escapes = 0
-    for number, pattern in enumerate([pattern for allow, pattern in distinct if not allow], 1):
+    weight = wildcards = escapes = 0
+    for pattern in (pattern for allow, pattern in distinct if not allow):
+        weight += 1 + _ANCHOR * pattern.count("$")
         wildcards += pattern.count("*")
         escapes += pattern.count("%")
         kept = pattern
-        if number > MAX_RULES or wildcards > MAX_WILDCARDS or escapes > MAX_ESCAPES:
-            kept = _COSTLY.split(pattern, maxsplit=1)[0][: 2 if number > MAX_RULES else None] or "/"
+        if weight > MAX_RULES or wildcards > MAX_WILDCARDS or escapes > MAX_ESCAPES:
+            kept = _COSTLY.split(pattern, maxsplit=1)[0][: 2 if weight > MAX_RULES else None] or "/"
         lines.append(f"Disallow: {kept}")
     return list(dict.fromkeys(lines))
 

@@ -252,6 +252,11 @@ def test_the_quick_way_to_resolve_is_no_other_way(reference, base):
     assert Resolver(base).resolve(reference) == canonicalise(reference, base)
 
 
+def test_a_reference_too_long_to_be_parsed_is_no_link_although_it_would_become_short():
+    assert read(f"<a href={'../' * 10_000}up>").links == []
+    assert read(f"<a href={'../' * 2_000}up>").links[0].url == "http://h.example/up"
+
+
 def test_a_plain_path_beyond_the_url_limit_is_no_link():
     room = MAX_URL_LENGTH - len("http://h.example/d/e/")
     assert urls(f"<a href={'a' * room}>") == ["http://h.example/d/e/" + "a" * room]
