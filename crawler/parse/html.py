@@ -103,12 +103,12 @@ def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_lin
     """
     tree = LexborHTMLParser(data, options=LexborDocumentOptions.WO_EVENTS.value)
     head = _Head(agent_token)
-    references = References()
+    references = References(max_links)
     root = tree.root
     if root is not None:
         _walk(root, head, references)
     base = _base_url(head.base, url)
-    links, dropped = references.resolve(Resolver(base), max_links) if want_links else ([], 0)
+    links, dropped = references.resolve(Resolver(base)) if want_links else ([], 0)
     return Document(
         title=head.title or None,
         description=head.description,

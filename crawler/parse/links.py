@@ -19,6 +19,9 @@ from crawler.url import MAX_RAW_LENGTH, MAX_URL_LENGTH, canonicalise, fingerprin
 MAX_REPORTED: Final = 32 * 1024 * 1024
 """Characters of URLs that one document may report; the rest counts as dropped."""
 
+SPELLINGS_PER_LINK: Final = 4
+"""Different references kept for each link that may come of them; what comes after so many is counted as dropped."""
+
 _PLAIN: Final = re.compile(r"((?:\.\./)*+)(?:[A-Za-z0-9_-][A-Za-z0-9._-]*+/?)++")
 """A relative path that the URL standard leaves as it is: no scheme, query, escape, backslash or dot segment but leading ``../``."""
 
@@ -48,8 +51,12 @@ class Resolver:
 class References:
     """References as a document spells them, each once; a reference is nofollow when each of its occurrences is."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        """Resolve at most `limit` to links; memory is bounded by a small multiple of that."""
+        self._limit = limit
+        self._room = SPELLINGS_PER_LINK * limit
         self._nofollow: dict[str, bool] = {}
+        self._beyond = 0
 
     def add(self, reference: str, nofollow: bool) -> None:
         """Take one reference, as found in an attribute."""
@@ -57,21 +64,27 @@ class References:
         if cut >= 0:
             reference = reference[:cut]
         reference = reference.strip(_SPACE)
-        self._nofollow[reference] = nofollow and self._nofollow.get(reference, True)
+        before = self._nofollow.get(reference)
+        if before is None:
+            if len(self._nofollow) >= self._room:
+                self._beyond += 1
+                return
+            before = True
+        self._nofollow[reference] = nofollow and before
 
-    def resolve(self, resolver: Resolver, limit: int) -> tuple[list[PageLink], int]:
-        """Return at most `limit` links, each once, and how many more references there were: those are not even resolved."""
+    def resolve(self, resolver: Resolver) -> tuple[list[PageLink], int]:
+        """Return the links, each once, and how many more references there were: those are not even resolved."""
         urls: dict[str, bool] = {}
         taken = 0
         for reference, nofollow in self._nofollow.items():
-            if len(urls) == limit:
+            if len(urls) == self._limit:
                 break
             taken += 1
             url = resolver.resolve(reference)
             if url is not None:
                 urls[url] = nofollow and urls.get(url, True)
         links, dropped = make_links(urls)
-        return links, dropped + len(self._nofollow) - taken
+        return links, dropped + len(self._nofollow) - taken + self._beyond
 
 
 def make_links(urls: dict[str, bool]) -> tuple[list[PageLink], int]:

@@ -103,6 +103,12 @@ def test_links_beyond_the_limit_are_counted():
     assert document.dropped_links == 30
 
 
+def test_references_far_beyond_the_limit_are_counted_not_kept():
+    found = read("".join(f"<a href=/{n}>" for n in range(1_000)) + "<a href=/0 rel=nofollow>", max_links=10)
+    assert (len(found.links), found.dropped_links) == (10, 990)
+    assert not found.links[0].nofollow
+
+
 def test_a_hundred_thousand_links():
     document = read("".join(f"<a href='/?{number}'>" for number in range(100_000)), max_links=50)
     assert (len(document.links), document.dropped_links) == (50, 99_950)
