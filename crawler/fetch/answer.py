@@ -93,6 +93,8 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> None:
         """Read on; never raises. What came after the answer's end makes `reusable` false, what comes after `problem` is ignored."""
+        if self.problem is not None:
+            return
         if self.head_done:
             self._feed_body(data)
         else:
@@ -118,7 +120,7 @@ class AnswerReader:
             self._run(piece)
         if self.head_done:
             self._after_head()
-            if rest:
+            if rest and self.problem is None:
                 self._feed_body(rest)
         elif rest and self.problem is None:
             self.problem = HeadTooLarge(f"the answer's head is larger than {MAX_HEAD} bytes")
@@ -181,11 +183,11 @@ class AnswerReader:
     def _feed_body(self, data: bytes) -> None:
         if self.whole:
             self.reusable = False
-        elif self.problem is None:
-            pieces = len(self.pieces)
-            self._run(data)
-            if self.chunked:
-                self._count_framing(len(data), pieces)
+            return
+        pieces = len(self.pieces)
+        self._run(data)
+        if self.chunked:
+            self._count_framing(len(data), pieces)
 
     def _count_framing(self, came: int, first: int = 0) -> None:
         """Bound what chunk sizes, their extensions and trailers may cost; judged when bytes have come in, not byte by byte."""
