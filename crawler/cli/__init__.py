@@ -5,9 +5,11 @@ Data goes to standard output, everything else to standard error. `main` alone tu
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -62,6 +64,7 @@ def crawl() -> None:
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     _open_standard_files()
+    _end_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character gets a question mark
@@ -83,6 +86,16 @@ def _open_standard_files() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
+def _end_on_signals() -> None:
+    """Let SIGTERM and a closed terminal end a command as Ctrl-C does, until a reactor takes over: tidily, with our exit code.
+
+    Process 1 of a container would not even notice SIGTERM otherwise. What was ignored (nohup) stays ignored.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
 def execute(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever goes wrong becomes one message on standard error."""
     try:
@@ -100,12 +113,13 @@ def execute(arguments: Sequence[str]) -> int:
         silence_stdout()
         return Exit.FINISHED
     except Exception as error:
-        return _internal_error(error, arguments)
+        return _unexpected(error, arguments)
 
 
 def complain(message: str, code: Exit) -> Exit:
     """Write a message to standard error, each line marked as ours, and return `code`."""
-    click.echo("\n".join(f"crawl: {line}" for line in message.splitlines() or [""]), err=True)
+    with contextlib.suppress(OSError):  # a terminal that is gone, a full disk
+        click.echo("\n".join(f"crawl: {line}" for line in message.splitlines() or [""]), err=True)
     return code
 
 
@@ -121,14 +135,27 @@ def _usage_message(error: click.ClickException) -> str:
     return f"{text.rstrip('.')}; see '{command} --help'"
 
 
-def _internal_error(error: Exception, arguments: Sequence[str]) -> int:
+def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
     verbose = any(argument.startswith("-vv") for argument in arguments) or list(arguments).count("-v") > 1
     if verbose:
         import traceback
 
         traceback.print_exception(error)
+    if (refusal := _refusal_of_machine(error)) is not None:
+        return complain(refusal, Exit.UNAVAILABLE)
+    if verbose:
         return complain(f"internal error: {_describe(error)}", Exit.FAULT)
     return complain(f"internal error: {_describe(error)}; run again with -vv for the traceback", Exit.FAULT)
+
+
+def _refusal_of_machine(error: Exception) -> str | None:
+    """Return what to tell of an error by which a disk, a file or a limit refuses service; None for a fault of ours."""
+    if isinstance(error, OSError):
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "a file or standard output"
+        return f"{name}: {error.strerror or error}; remedy that and run the same command again"
+    if type(error).__module__ == "sqlite3":  # not imported for every command
+        return f"the database of the crawl's home: {error}; free some space, or if it is damaged start over with another --dir"
+    return None
 
 
 def _describe(error: Exception) -> str:

@@ -119,9 +119,10 @@ class Run:
 
     def _fetch_all(self, *, expected: int | None, watch: bool, verbosity: int) -> bool:
         """Return whether the list came to its end."""
-        from crawler.cli.reactors import install, run_until, standard_output_writer
+        from crawler.cli.reactors import install, run_until, standard_output_writer, within_descriptors
 
         reactor = self._reactor = install(self._settings.service.reactor)
+        self._settings = within_descriptors(self._settings, self._report)
         from crawler.batch import Batch, Ordered
         from crawler.cli.log import start_logging
 

@@ -41,6 +41,8 @@ def command(home: str, form: str | None, output: str, overwrite: bool, outcomes:
     reader = HomeReader(Path(home))
     try:
         records = (record for record in reader.records() if not outcomes or record.outcome in outcomes)
+        if output == "-" and sys.stdout is None:
+            raise UsageError("standard output is closed; name a file with --output")
         if output == "-":
             sys.stdout.buffer.write(encoding.header)
             _write(records, encoding.encode, sys.stdout.buffer.write)
@@ -71,6 +73,8 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], obje
     """
     if path.is_dir():
         raise UsageError(f"--output {path}: is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--output {path}: is not a regular file; name another, or leave --output out and redirect standard output")
     if path.exists() and not overwrite:
         raise UsageError(f"--output {path}: exists already; choose another name, or --overwrite replaces it")
     if not path.absolute().parent.is_dir():

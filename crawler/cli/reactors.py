@@ -14,7 +14,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from crawler.errors import CrawlError, Exit, UsageError
+import msgspec
+
+from crawler.cli.report import Report
+from crawler.config import Settings
+from crawler.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -23,7 +27,11 @@ Reactor = Any
 """What Twisted calls a reactor: many interfaces in one object."""
 T = TypeVar("T")
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RESERVED_DESCRIPTORS: Final = 24
+"""For what is not open yet when the connections are counted: workers, name servers, a process being started."""
+CONNECTIONS_A_REQUEST: Final = 3
+"""One in use, and two idle ones that the fetcher's pool may keep."""
 MOST_SIGNALS: Final = 2
 """Signals handed on; one more ends the process without asking anybody."""
 
@@ -61,6 +69,28 @@ def _allow_many_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def within_descriptors(settings: Settings, report: Report) -> Settings:
+    """Return settings with no more requests in flight than this process may have connections for; say so when that is less.
+
+    Without this the operating system would refuse connections, and hosts would be taken for dead. Raises UsageError when there are
+    too few for any.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    free = limit - len(os.listdir("/dev/fd")) - RESERVED_DESCRIPTORS  # noqa: PTH208 - names are enough
+    most = free // CONNECTIONS_A_REQUEST
+    if most >= settings.fetch.concurrency:
+        return settings
+    if most < 1:
+        raise UsageError(f"this process may open {limit} files, too few to crawl: raise the limit, as in: ulimit -n 1024")
+    wanted = settings.fetch.concurrency
+    report.note(
+        "descriptors",
+        f"This process may open {limit} files: {most} requests in flight instead of {wanted} (ulimit -n raises the limit).",
+        concurrency=most,
+    )
+    return msgspec.structs.replace(settings, fetch=msgspec.structs.replace(settings.fetch, concurrency=most))
+
+
 def _install(name: str) -> None:
     if name in ("asyncio", "uvloop"):
         _install_asyncio(name)
@@ -83,7 +113,7 @@ def _install_asyncio(name: str) -> None:
 def run_until(reactor: Reactor, start: Callable[[], Deferred[T]], on_signal: Callable[[int], object]) -> T:
     """Run the reactor until the Deferred that `start` returns has fired; return its result or raise its error.
 
-    `on_signal` is called in the reactor's thread for each SIGINT and SIGTERM, with how many there have been.
+    `on_signal` is called in the reactor's thread for each SIGINT, SIGTERM and SIGHUP, with how many there have been.
     """
     from twisted.internet.defer import maybeDeferred
     from twisted.python.failure import Failure
@@ -102,7 +132,7 @@ def run_until(reactor: Reactor, start: Callable[[], Deferred[T]], on_signal: Cal
     reactor.callWhenRunning(begin)
     reactor.run()
     if not ended:
-        raise CrawlError("the reactor stopped before the work was done")
+        raise KeyboardInterrupt  # a signal before `begin` had replaced Twisted's handlers
     result = ended[0]
     if isinstance(result, Failure):
         result.raiseException()
@@ -122,7 +152,8 @@ def _handle_signals(reactor: Reactor, on_signal: Callable[[int], object]) -> Non
         reactor.callFromThread(on_signal, count)
 
     for number in SIGNALS:
-        signal.signal(number, received)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks to outlive the terminal
+            signal.signal(number, received)
     if type(reactor).__name__ == "AsyncioSelectorReactor":
         _reap_children(reactor)
 

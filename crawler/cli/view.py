@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from rich.console import Console, Group
@@ -53,8 +54,18 @@ class LiveView:
     def note(self, event: str, message: str, **fields: Any) -> None:  # noqa: ARG002 - the fields are for programs
         """Print the message above the view."""
         style = NOTE_STYLES.get(event, "")
-        for line in message.splitlines():
-            self._console.print(Text(clean(line), style=style), soft_wrap=True)
+        with self._while_terminal_lasts():
+            for line in message.splitlines():
+                self._console.print(Text(clean(line), style=style), soft_wrap=True)
+
+    @contextlib.contextmanager
+    def _while_terminal_lasts(self) -> Iterator[None]:
+        """A terminal that was closed takes nothing any more: that is no reason to stop, nor to try again."""
+        try:
+            yield
+        except OSError:
+            self._live = None
+            self._console.quiet = True
 
     def watch(self, reactor: Any, snapshot: Callable[[], Snapshot]) -> None:
         """Show the view and draw it again four times a second."""
@@ -63,7 +74,8 @@ class LiveView:
         from twisted.internet.task import LoopingCall
 
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
-        self._live.start()
+        with self._while_terminal_lasts():
+            self._live.start()
         self._loop = LoopingCall(lambda: self._draw(snapshot()))
         self._loop.clock = reactor
         self._loop.start(REFRESH, now=True)
@@ -73,14 +85,16 @@ class LiveView:
             self._rates.append(snapshot.pages_per_second)
         self._pictures += 1
         if self._live is not None:
-            self._live.update(render(snapshot, list(self._rates)), refresh=True)
+            with self._while_terminal_lasts():
+                self._live.update(render(snapshot, list(self._rates)), refresh=True)
 
     def close(self) -> None:
         """Take the view away."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         if self._live is not None:
-            self._live.stop()
+            with self._while_terminal_lasts():
+                self._live.stop()
             self._live = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,9 +56,7 @@ class HomeReader:
         if not database.is_file():
             raise HomeError(f"{folder} is not a crawl's home (it has no {DATABASE}); 'crawl run --dir {folder} URL' would make one")
         try:
-            self._db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            self._db.execute("PRAGMA busy_timeout = 5000")
-            check_version(self._db, database)
+            self._db = _connect(database)
         except sqlite3.DatabaseError as error:
             raise HomeError(f"{database}: cannot be read: {error}") from error
 
@@ -121,3 +120,29 @@ class HomeReader:
     def _attempts(self, url: str) -> int | None:
         row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (fingerprint(url),)).fetchone()
         return row[0] if row else None
+
+
+def _connect(database: Path) -> sqlite3.Connection:
+    """Open a database for reading, also where nothing can be written: SQLite wants files beside one in WAL mode even then.
+
+    Those are not needed when nobody writes and no log is left; a log left there is not passed over in silence.
+    """
+    address = f"{database.absolute().as_uri()}?mode=ro"
+    log = database.with_name(f"{database.name}-wal")
+    try:
+        return _opened(address, database)
+    except sqlite3.OperationalError:
+        if os.access(database.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+            raise
+        return _opened(f"{address}&immutable=1", database)
+
+
+def _opened(address: str, database: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        check_version(connection, database)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

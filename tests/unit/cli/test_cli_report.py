@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
 from rich.console import Console
 from twisted.internet.task import Clock
 
@@ -103,6 +104,33 @@ def test_the_view_is_drawn_four_times_a_second_and_taken_away() -> None:
     assert len(asked) == 9
     assert "Stopping \ufffd]0;title\ufffd now" in drawn(target)
     assert drawn(target).rstrip("\n").count("\x1b[?25l") == drawn(target).count("\x1b[?25h") == 1, "the cursor comes back"
+
+
+class Closing(io.StringIO):
+    """A terminal that is closed after so many writes."""
+
+    left = 0
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 5])
+def test_a_terminal_that_was_closed_does_not_stop_the_crawl(writes: int) -> None:
+    clock, stream = Clock(), Closing()
+    stream.left = writes
+    view = LiveView(console=Console(file=stream, width=100, force_terminal=True))
+    view.note("start", "Crawling")
+    view.watch(clock, lambda: SNAPSHOT)
+    clock.pump([0.25] * 8)
+    view.note("stopping", "Stopping")
+    view.close()
+    view.note("summary", "Done")
+    assert not clock.getDelayedCalls()
+    assert stream.left < 0
 
 
 def test_counts_are_ranked_and_cut() -> None:
