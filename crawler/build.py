@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from twisted.internet.task import deferLater
 
 from crawler import url as urls
 from crawler.config import Settings
@@ -64,7 +65,7 @@ def build_crawl(
     if stream is not None:
         writer.streams.append(StreamOutput(encoder(stream_format), stream))
     recent = RecentKeys() if scope.depth is None else None
-    parts = Parts(fetcher.fetch, pool.parse, writer.submit, time.time)
+    parts = Parts(fetcher.fetch, pool.parse, writer.submit, time.time, lambda: deferLater(reactor, 0))
     errands = RobotsErrands(parts, robots=robots, door=door, sitemaps=scope.sitemaps)
     return Engine(
         clock=reactor,

@@ -6,9 +6,10 @@ ours is logged once with its URL, costs that one URL, and never stops the reacto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -32,6 +33,8 @@ from crawler.store.commit import Completion, Operation, Postponement
 from crawler.store.refused import Refusal
 
 _log: Final = Logger()
+LINKS_AT_ONCE: Final = 1_000
+"""Links that pass the door in one turn of the reactor: some 10 ms."""
 
 
 class Fetch(Protocol):
@@ -49,12 +52,13 @@ class Fetch(Protocol):
 
 
 class Parts(Struct, frozen=True):
-    """What does the work of a visit: fetching, parsing, storing, and the time (seconds since the epoch)."""
+    """What does the work of a visit: fetching, parsing, storing, the time (seconds since the epoch), and giving way."""
 
     fetch: Fetch
     parse: Callable[[ToParse], Deferred[Parsed]]
     store: Callable[[Operation], Deferred[Any]]
     wall: Callable[[], float]
+    pause: Callable[[], Deferred[None]]  # fires when the reactor has seen to everything else
 
 
 class Turn(Protocol):
@@ -82,7 +86,9 @@ class Turn(Protocol):
 class Visit:
     """What is known of a URL so far, as it goes down the chain."""
 
-    __slots__ = ("answer", "classified", "completion", "directives", "parsed", "refresh", "task", "turn")
+    __slots__ = (
+        *("answer", "candidates", "classified", "completion", "directives", "parsed", "refresh", "refused", "scope_grew", "task", "turn"),
+    )
 
     def __init__(self, task: Task, turn: Turn) -> None:
         self.task = task
@@ -92,6 +98,9 @@ class Visit:
         self.parsed: Parsed | None = None
         self.directives: list[str] = []
         self.refresh: str | None = None  # the target of a Refresh header, canonical
+        self.candidates: list[Candidate] = []
+        self.refused: list[Refusal] = []
+        self.scope_grew = False
         self.completion: Operation | None = None  # set: the visit is decided, only the store is left
 
 
@@ -119,6 +128,7 @@ class Visitor:
         self._robots_token = robots_token
         self._only_new_links = recent is not None and not settings.store.record_links
         self._wall = parts.wall
+        self._pause = parts.pause
 
     def visit(self, task: Task, turn: Turn) -> Deferred[Operation]:
         """Take one leased URL to its outcome, or back to the queue for another attempt.
@@ -184,6 +194,7 @@ class Visitor:
 
         def parsed(result: Parsed) -> Visit:
             visit.parsed = result
+            visit.directives = directives.combine(visit.directives, result.robots)
             if result.reason is Reason.INTERNAL:
                 _log.error("fault while parsing {url}: {detail}", url=visit.task.url, detail=result.detail)
             if result.reason is not None:
@@ -203,15 +214,19 @@ class Visitor:
         visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
         return self._parse_body(page).addCallback(parsed)
 
-    def _conclude(self, visit: Visit) -> Operation:
-        return visit.completion if visit.completion is not None else self._complete(visit)
+    def _conclude(self, visit: Visit) -> Operation | Deferred[Completion]:
+        if visit.completion is not None:
+            return visit.completion
+        if visit.parsed is not None and len(visit.parsed.links) > LINKS_AT_ONCE:
+            return Deferred.fromCoroutine(self._complete_in_slices(visit))
+        return self._complete(visit)
 
     def _crashed(self, failure: Failure, visit: Visit) -> Operation:
+        if self._recent is not None:
+            self._recent.clear()  # links of this page may have been noted and not handed over
         if isinstance(failure.value, (CancelledError, CrawlError)):
             return failure  # type: ignore[return-value]  # an errback may hand its Failure on
         _log.failure("fault while visiting {url}", failure=failure, url=visit.task.url)
-        if self._recent is not None:
-            self._recent.clear()  # links of this page may have been noted and not handed over
         visit.classified = Classified(Outcome.FAILED, Reason.INTERNAL, failure.getErrorMessage()[:200])
         record = _record(visit.task, visit.classified, answer=None, parsed=None, robots=[], wall=self._wall())
         return Completion(visit.task, record, *self._salvaged_links(visit))
@@ -220,7 +235,7 @@ class Visitor:
         """Return what can be had of a crashed visit's links: its parse worker will not report them again."""
         candidates: list[Candidate] = []
         refused: list[Refusal] = []
-        if visit.parsed is not None and directives.follows([*visit.directives, *visit.parsed.robots]):
+        if visit.parsed is not None and directives.follows(visit.directives):
             for page_link in visit.parsed.links:
                 link = Link(page_link.url, Via.LINK, visit.task.depth + 1, visit.task.url)
                 with suppress(Exception):  # told already
@@ -234,46 +249,57 @@ class Visitor:
     # -- the end of a visit --------------------------------------------------------------------------------------
 
     def _complete(self, visit: Visit) -> Completion:
-        parsed = visit.parsed
-        found = directives.combine(visit.directives, parsed.robots) if parsed else visit.directives
-        candidates: list[Candidate] = []
-        refused: list[Refusal] = []
-        extensions = self._door.extensions
-        for link in self._links(visit, follow=not self._settings.politeness.nofollow or directives.follows(found)):
-            self._pass_door(*link, candidates, refused)
-        record = _record(visit.task, visit.classified, answer=visit.answer, parsed=parsed, robots=found, wall=self._wall())
+        self._pass_doors(visit, self._links(visit))
+        return self._completion(visit)
+
+    async def _complete_in_slices(self, visit: Visit) -> Completion:
+        """Do the same without holding up the reactor: a sitemap has 50 000 links."""
+        links = self._links(visit)
+        while self._pass_doors(visit, islice(links, LINKS_AT_ONCE)):
+            await self._pause()
+        return self._completion(visit)
+
+    def _completion(self, visit: Visit) -> Completion:
+        record = _record(visit.task, visit.classified, answer=visit.answer, parsed=visit.parsed, robots=visit.directives, wall=self._wall())
         if self._settings.store.record_headers or self._settings.store.record_links:
             record = self._with_extras(record, visit)
-        return Completion(visit.task, record, candidates, refused, scope_grew=self._door.extensions > extensions)
+        return Completion(visit.task, record, visit.candidates, visit.refused, scope_grew=visit.scope_grew)
 
-    def _links(self, visit: Visit, *, follow: bool) -> list[tuple[Link, int, bool]]:
-        """Return what a visit leads to: (link, key, nofollow)."""
+    def _links(self, visit: Visit) -> Iterator[tuple[Link, int, bool]]:
+        """Yield what a visit leads to: (link, key, nofollow)."""
         task = visit.task
         target = visit.classified.redirect_to
         if target is not None:
-            return [(_hop(task, target), urls.fingerprint(target), False)]
+            yield _hop(task, target), urls.fingerprint(target), False
+            return
         parsed = visit.parsed
         if parsed is None or visit.classified.outcome is not Outcome.FETCHED:
-            return []
-        found: list[tuple[Link, int, bool]] = []
+            return
         refresh = visit.refresh or parsed.refresh  # as in browsers, the header comes first
         if refresh is not None and refresh != task.url:
-            found.append((_hop(task, refresh), urls.fingerprint(refresh), False))
+            yield _hop(task, refresh), urls.fingerprint(refresh), False
         if parsed.canonical is not None and parsed.canonical != task.url:
-            canonical = Link(parsed.canonical, Via.CANONICAL, task.depth, task.url)
-            found.append((canonical, urls.fingerprint(parsed.canonical), False))
+            yield Link(parsed.canonical, Via.CANONICAL, task.depth, task.url), urls.fingerprint(parsed.canonical), False
         via, depth = (Via.SITEMAP, 1) if task.kind is Kind.SITEMAP else (Via.LINK, task.depth + 1)
         ignore = self._settings.politeness.nofollow
+        follow = not ignore or directives.follows(visit.directives)
         for page_link in self._fresh(parsed.links):
-            link = Link(page_link.url, via, depth, task.url)
-            found.append((link, page_link.key, not follow or (ignore and page_link.nofollow)))
+            yield Link(page_link.url, via, depth, task.url), page_link.key, not follow or (ignore and page_link.nofollow)
         for page_link in parsed.sitemaps:
-            found.append((Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False))
-        return found
+            yield Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False
 
     def _fresh(self, links: list[PageLink]) -> list[PageLink]:
         recent = self._recent
         return links if recent is None else [link for link in links if link.key not in recent]
+
+    def _pass_doors(self, visit: Visit, links: Iterator[tuple[Link, int, bool]]) -> int:
+        """Bring links before the door; return how many there were."""
+        extensions = self._door.extensions
+        count = 0
+        for count, (link, key, nofollow) in enumerate(links, 1):  # noqa: B007 (the last value is the result)
+            self._pass_door(link, key, nofollow, visit.candidates, visit.refused)
+        visit.scope_grew |= self._door.extensions > extensions
+        return count
 
     def _pass_door(self, link: Link, key: int, nofollow: bool, candidates: list[Candidate], refused: list[Refusal]) -> None:
         rule = NOFOLLOW_RULE if nofollow else self._door.admit(link)

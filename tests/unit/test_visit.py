@@ -19,7 +19,7 @@ from crawler.policy.scope import Scope
 from crawler.recent import RecentKeys
 from crawler.store.commit import Completion, Operation, Postponement
 from crawler.url import fingerprint
-from crawler.visit import Parts, Visitor
+from crawler.visit import LINKS_AT_ONCE, Parts, Visitor
 
 NOW = 1_000_000.0
 URL = "http://a/page"
@@ -79,11 +79,13 @@ class Room:
         self.asked: list[dict[str, Any]] = []
         self.pages: list[ToParse] = []
         self.store_result: Callable[[], Deferred[Any]] = lambda: succeed(None)
+        self.pauses = 0
+        self.pause_result: Callable[[], Deferred[None]] = lambda: succeed(None)
         self.recent = RecentKeys() if remember else None
         cache = RobotsCache("crawl", ttl=99, obey=True, max_delay=60)
         cache.learn("http://a", Fetched("http://a/robots.txt", 200, [], b"", None, NOW, 0.1), robots.encode(), NOW)
         door = Door(Scope(["http://a/"], self.settings.scope), depth=self.settings.scope.depth, max_redirects=3)
-        parts = Parts(self.fetch, self.parse, self.store, lambda: NOW)
+        parts = Parts(self.fetch, self.parse, self.store, lambda: NOW, self.pause)
         self.visitor = Visitor(parts, door=door, robots=cache, recent=self.recent, settings=self.settings, robots_token="crawl")
 
     def fetch(self, url: str, *, on_sent: Callable[[float], None] | None = None, **options: Any) -> Deferred[Any]:
@@ -99,6 +101,10 @@ class Room:
     def store(self, operation: Operation) -> Deferred[Any]:
         self.stored.append(operation)
         return self.store_result()
+
+    def pause(self) -> Deferred[None]:
+        self.pauses += 1
+        return self.pause_result()
 
     @staticmethod
     def _say(what: Any) -> Deferred[Any]:
@@ -309,6 +315,30 @@ async def test_under_a_depth_limit_every_link_is_handed_over_each_time() -> None
     for _ in range(2):
         room.stored.clear()
         assert urls_of(await room.completion()) == ["http://a/one", "http://a/two"]  # too deep by this path; the frontier decides
+
+
+async def test_many_links_give_way_between_slices_and_all_pass_the_door() -> None:
+    links = [link(f"http://a/{number}") for number in range(2 * LINKS_AT_ONCE + 1)]
+    room = Room(parsed=Parsed(links=links[:LINKS_AT_ONCE]))
+    assert len((await room.completion()).candidates) == LINKS_AT_ONCE
+    assert room.pauses == 0
+    room = Room(parsed=Parsed(links=[*links, link("http://b/")]))
+    done = await room.completion()
+    assert urls_of(done) == [page_link.url for page_link in links]
+    assert rules_of(done) == {"http://b/": "scope:host"}
+    assert room.pauses == 3
+
+
+async def test_a_visit_called_off_between_slices_has_handed_nothing_over() -> None:
+    room = Room(parsed=Parsed(links=[link(f"http://a/{number}") for number in range(2 * LINKS_AT_ONCE)]))
+    room.pause_result = Deferred
+    visit = room.visitor.visit(TASK, Turn())
+    visit.cancel()
+    with pytest.raises(CancelledError):
+        await visit
+    assert room.stored == []
+    room.pause_result = lambda: succeed(None)
+    assert len((await room.completion()).candidates) == 2 * LINKS_AT_ONCE  # none is taken for known
 
 
 async def test_sitemaps_lead_to_pages_of_depth_one_and_further_sitemaps() -> None:
