@@ -160,6 +160,7 @@ class AnswerReader:
         self._interim = 0
         self._received = [found.head, found.rest]
         self.fields, self.phrase = [], b""
+        self.length, self.chunked = None, False
         self._run(found.head)
         if self.head_done:
             self.fields = found.fields

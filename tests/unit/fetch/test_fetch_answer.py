@@ -121,6 +121,12 @@ def test_what_is_read(name: str, status: int, body: bytes) -> None:
     assert (reader.status, b"".join(reader.pieces)) == (status, body)
 
 
+def test_how_the_body_ends_is_what_the_rewritten_head_says() -> None:
+    reader = read([HEAD + b"Transfer-Encoding: identity\r\n\r\nuntil the end"])
+    assert (reader.head_done, reader.chunked, reader.ends_by_close) == (True, False, True)
+    assert b"".join(reader.pieces) == b"until the end"
+
+
 def test_fields_are_those_of_the_answer_itself() -> None:
     assert read([ANSWERS["hints"]]).fields == [(b"transfer-encoding", b"chunked")]
     assert read([ANSWERS["folded"]]).fields == [(b"x", b"a b c"), (b"content-length", b"2")]
