@@ -118,15 +118,17 @@ class Exchange:
         self._body: BoundedBody | None = None
         self._answer: Deferred[Any] | None = None
         self._response: Response | None = None
-        self._done: Deferred[Fetched | FetchFailed] = Deferred(lambda _: self._stop())
+        self._done: Deferred[Fetched | FetchFailed] | None = None  # until it is called
 
     def cancel(self) -> None:
         """End without a result, closing the connection at once."""
-        self._done.cancel()
+        if self._done is not None:
+            self._done.cancel()
 
     def start(self) -> Deferred[Fetched | FetchFailed]:
         """Send the request; cancelling the result closes the connection at once."""
         self._shared.deadlines.begin(self, self._started)
+        done = self._done = Deferred(self._cancelled)
         try:
             self._answer = HTTPClient(self, cookiejar=self._shared.jar).request(
                 "GET",
@@ -137,13 +139,12 @@ class Exchange:
                 cookies=self._shared.jar,
                 reactor=self._shared.reactor,
             )
-        except Exception as error:
-            self._stop()
-            self._done.errback(error)
+        except Exception:
+            self._crashed(Failure())  # type: ignore[no-untyped-call]
         else:
             self._answer.addCallbacks(self._head_arrived, self._failed)
             self._answer.addErrback(self._crashed)
-        return self._done
+        return done
 
     # The agent under treq
 
@@ -253,23 +254,34 @@ class Exchange:
     def _crashed(self, problem: Failure) -> None:
         if not self._ended:
             self._stop()
-            self._done.errback(problem)
+            self._tell(problem)
+
+    def _cancelled(self, _done: Deferred[Fetched | FetchFailed]) -> None:
+        self._done = None
+        self._stop()
 
     def _succeed(self, body: bytes) -> None:
         assert self._status is not None
         self._release()
-        self._done.callback(Fetched(self._url, self._status, self._headers, body, self._ip, self._started_at, self._elapsed()))
+        self._tell(Fetched(self._url, self._status, self._headers, body, self._ip, self._started_at, self._elapsed()))
 
     def _fail(self, reason: Reason, detail: str) -> None:
         self._stop()
-        self._done.callback(
-            FetchFailed(self._url, reason, detail, self._ip, self._started_at, self._elapsed(), self._status, self._headers)
-        )
+        self._tell(FetchFailed(self._url, reason, detail, self._ip, self._started_at, self._elapsed(), self._status, self._headers))
+
+    def _tell(self, result: Fetched | FetchFailed | Failure) -> None:
+        done, self._done = self._done, None
+        assert done is not None
+        if isinstance(result, Failure):
+            done.errback(result)
+        else:
+            done.callback(result)
 
     def _release(self) -> None:
         """End: nothing that still comes in counts."""
         self._ended = True
         self._shared.deadlines.finish(self)
+        self._body = self._response = None  # which refer to this: an exchange that has ended is freed without the collector
 
     def _stop(self) -> None:
         """End, and close whatever is open for this exchange."""

@@ -98,6 +98,7 @@ class Response:
         "_headers",
         "_pieces",
         "_receiver",
+        "awaits_receiver",
         "code",
         "fields",
         "length",
@@ -120,6 +121,7 @@ class Response:
         self.fields = reader.fields
         self.length: Any = UNKNOWN_LENGTH if reader.length is None else reader.length
         self.previousResponse: IResponse | None = None
+        self.awaits_receiver = True  # nobody has asked for the body yet
         self._headers: Headers | None = None
         self._pieces: list[bytes] = []
         self._receiver: IProtocol | None = None
@@ -138,26 +140,23 @@ class Response:
     def headers(self, headers: Headers) -> None:
         self._headers = headers
 
-    @property
-    def awaits_receiver(self) -> bool:
-        """Tell whether nobody has asked for the body yet."""
-        return self._receiver is None
-
     def setPreviousResponse(self, response: IResponse) -> None:
         """Note the answer that led here."""
         self.previousResponse = response
 
     def deliverBody(self, protocol: IProtocol) -> None:
         """Give the body to `protocol`; its end is connectionLost with ResponseDone, PotentialDataLoss or what went wrong."""
-        if self._receiver is not None:
+        if not self.awaits_receiver:
             raise RuntimeError("a body can be delivered once only")
-        self._receiver = protocol
+        self.awaits_receiver = False
+        ended = self._ended
+        self._receiver = protocol if ended is None else None
         protocol.makeConnection(BodyTransport(self))  # type: ignore[arg-type]  # as of twisted.web's own responses, it cannot write
         pieces, self._pieces = self._pieces, []
         for piece in pieces:
             protocol.dataReceived(piece)
-        if self._ended is not None:
-            protocol.connectionLost(self._ended)
+        if ended is not None:
+            protocol.connectionLost(ended)
         elif self.source is not None:
             self.source.resume()
 
@@ -173,5 +172,6 @@ class Response:
         """Pass on how the body ended; the connection is not this answer's any more."""
         self.source = None
         self._ended = reason
-        if self._receiver is not None:
-            self._receiver.connectionLost(reason)
+        receiver, self._receiver = self._receiver, None  # they refer to each other: let go, or the collector has to find out
+        if receiver is not None:
+            receiver.connectionLost(reason)

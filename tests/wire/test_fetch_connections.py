@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import ipaddress
 import socket
 import threading
@@ -23,9 +24,12 @@ from twisted.internet.task import deferLater
 from twisted.internet.tcp import Client
 
 from crawler.config import FetchSettings
+from crawler.fetch.answer import AnswerReader
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
+from crawler.fetch.exchange import Exchange
 from crawler.fetch.guard import Guard
+from crawler.fetch.response import Response
 from crawler.fetch.tls import Trust, system_context
 from crawler.model import Fetched, FetchFailed, Reason
 
@@ -311,6 +315,24 @@ async def test_closing_leaves_nothing_behind() -> None:
     await pause(0.01)  # the listening socket closes a turn later
     assert not set(reactor.getDelayedCalls()) - calls
     assert not set(reactor.getReaders()) - readers
+
+
+async def test_what_has_ended_is_freed_at_once() -> None:
+    """No circle of references is left of a fetch: the garbage collector has nothing to find, whose work is an eighth of the time."""
+    with serving({"/": [answer()], "/chunks": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0.01, b"0\r\n\r\n"]}) as server:
+        fetcher = make_fetcher(server.url())
+        await fetcher.fetch(server.url())
+        gc.collect()
+        gc.disable()
+        try:
+            for path in ("/", "/chunks", "/"):
+                assert isinstance(await fetcher.fetch(server.url(path)), Fetched)
+            await pause(0)
+            left = [one for one in gc.get_objects() if isinstance(one, Exchange | AnswerReader | Response)]
+        finally:
+            gc.enable()
+        await fetcher.close()
+    assert left == []
 
 
 # Names and addresses
