@@ -367,9 +367,9 @@ def _explained(home: Home, error: Exception) -> CrawlError:
     if isinstance(error, CrawlError):
         return error
     if isinstance(error, (sqlite3.Error, OSError)):
-        found: CrawlError = StoreError(
-            f"{home.folder}: a commit did not reach the disk: {error}; free some space and run the same command again"
-        )
+        locked = "locked" in str(error)
+        remedy = "end the other program that has it open" if locked else "free some space"
+        found: CrawlError = StoreError(f"{home.folder}: a commit did not reach the disk: {error}; {remedy} and run the same command again")
     else:
         found = CrawlError(f"internal error while storing: {error!r}")
     found.__cause__ = error

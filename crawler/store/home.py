@@ -59,14 +59,17 @@ class Home:
         except msgspec.ValidationError as error:
             raise HomeError(f"{self.folder}: its job cannot be read ({error}); choose another --dir") from error
 
+    def _begun(self) -> bool:
+        """Say whether any URL was admitted: seeds are, before the first of them is fetched."""
+        return Counters.load(self.connection).admitted > 0
+
     def adopt(self, job: Job) -> None:
         """Store the job of a new home, or check that a resumed one is asked to do the same crawl.
 
         Raises UsageError naming what differs.
         """
         before = self.job()
-        begun = Counters.load(self.connection).admitted > 0
-        if before is not None and begun and (found := differences(before, job)):
+        if before is not None and self._begun() and (found := differences(before, job)):
             raise UsageError(
                 f"{self.folder} holds another crawl ({'; '.join(found)}):"
                 " choose another --dir, or start over with --fresh, which deletes it"
@@ -81,6 +84,7 @@ class Home:
 
         Raises UsageError when an output exists that is not this crawl's, StoreError when one cannot be written.
         """
+        self._check_database()
         try:
             self.records.open()
         except StoreError as error:
@@ -96,6 +100,12 @@ class Home:
         for (path,) in self.connection.execute("SELECT path FROM files").fetchall():
             if path not in written:  # it will lack what this run brings, and is to be written again when it is asked for again
                 self.connection.execute("UPDATE files SET length = 0 WHERE path = ?", (path,))
+
+    def _check_database(self) -> None:
+        """Raise HomeError where there are records that the database knows nothing of: it was deleted, or its log was (``-wal``)."""
+        log = self.folder / RECORDS
+        if log.exists() and log.stat().st_size and not self._begun():
+            raise HomeError(f"{self.folder}: {RECORDS} holds records, but {DATABASE} nothing of them; move the records away, or {DAMAGED}")
 
     def write_missing(self, outputs: list[str], *, overwrite: bool) -> list[str]:
         """Write those outputs of a finished crawl that do not exist or are not whole, touch no other, and return their names.

@@ -7,6 +7,7 @@ record log alone, so one that is missing, or new on resume, is rebuilt from it.
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import os
 from collections.abc import Callable, Iterable
@@ -116,6 +117,7 @@ class OutputFile:
         """Open the file and cut it to its length. A shorter file raises StoreError; `rebuild` repairs an output."""
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock()
             size = os.fstat(self._fd).st_size
             if size < self.length:
                 raise StoreError(f"{self.path}: {self.length - size} committed bytes are missing")
@@ -126,6 +128,15 @@ class OutputFile:
                 self.append(self.encoder.header)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def _lock(self) -> None:
+        """Keep other crawls off the file while it is open; their homes have locks of their own, but not this one."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{self.path}: another crawl is writing to it; choose another name") from error
+        except OSError:  # a file system without locks
+            return
 
     def append(self, data: bytes) -> None:
         """Write `data` at the end; not durable before `sync` and the transaction that names the new length."""

@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -180,7 +179,8 @@ async def test_closing_commits_what_is_queued_and_lets_go_of_the_lock(tmp_path: 
     await one.writer.close()
     assert done.called
     assert is_locked(tmp_path / "h") is None
-    assert "writer" not in {thread.name for thread in threading.enumerate() if thread.is_alive() and thread is one.writer._thread}
+    one.writer._thread.join(5)
+    assert not one.writer._thread.is_alive()
     async with store(tmp_path / "h") as again:
         rows, _ = await again.writer.submit(Refill("a", START, 9))
         assert [task.url for task, _ in rows] == ["http://a/1"]

@@ -14,7 +14,7 @@ from crawler.errors import HomeError, StoreError, UsageError
 from crawler.job import make_job
 from crawler.model import Outcome, Record, Via
 from crawler.store.counters import Counters
-from crawler.store.home import RECORDS, Home, open_home
+from crawler.store.home import DATABASE, RECORDS, Home, open_home
 from crawler.store.reader import HomeReader
 from crawler.store.schema import write_meta
 
@@ -172,3 +172,27 @@ def test_a_damaged_record_log_is_named_when_it_is_read(tmp_path: Path, damage: s
     with pytest.raises(HomeError, match=r"records\.jsonl.*the home is damaged"):
         list(reader.records())
     reader.close()
+
+
+def test_two_crawls_do_not_write_to_one_output(tmp_path: Path) -> None:
+    output = tmp_path / "o.jsonl"
+    one, other = open_home(tmp_path / "h"), open_home(tmp_path / "i")
+    one.adopt(JOB)
+    one.open_files([str(output)], overwrite=False)
+    with pytest.raises(StoreError, match="another crawl is writing to it"):
+        other.open_files([str(output)], overwrite=True)
+    add(one, [1])
+    one.close()
+    other.close()
+    assert numbers_in(output) == [1]
+
+
+def test_records_without_their_database_are_not_begun_afresh(tmp_path: Path) -> None:
+    run(tmp_path / "h", [1, 2], [])
+    (tmp_path / "h" / DATABASE).unlink()
+    with pytest.raises(HomeError, match="holds records, but"):
+        run(tmp_path / "h", [3], [])
+    assert numbers_in(tmp_path / "h" / RECORDS) == [1, 2]
+    open_home(tmp_path / "h", fresh=True).close()
+    run(tmp_path / "h", [3], [])
+    assert numbers_in(tmp_path / "h" / RECORDS) == [3]
