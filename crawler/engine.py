@@ -328,15 +328,9 @@ class Engine:
         self._in_flight += 1
         self._politeness.start(host, self._clock.seconds())
 
-    def request_sent(self, host: str, *, again: bool) -> None:
-        """Let the host's delay count from when the request has really left: the reactor writes in its next turn but one."""
-        if self._politeness.state(host).delay:
-            self._clock.callLater(0, self._clock.callLater, 0, self._has_left, host, again)
-        else:
-            self._has_left(host, again)
-
-    def _has_left(self, host: str, again: bool) -> None:
-        self._politeness.sent(host, self._clock.seconds(), again=again)
+    def request_sent(self, host: str, now: float, *, again: bool) -> None:
+        """Let the host's delay count from `now`, when the request has left."""
+        self._politeness.sent(host, now, again=again)
         self._offer(host)
         self._pump_soon()
 

@@ -18,8 +18,8 @@ class Places(Protocol):
     def request_begins(self, host: str) -> None:
         """Count a request in flight."""
 
-    def request_sent(self, host: str, *, again: bool) -> None:
-        """Let the host's delay count from now."""
+    def request_sent(self, host: str, now: float, *, again: bool) -> None:
+        """Let the host's delay count from `now`."""
 
     def request_over(self, host: str, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
         """Free the place."""
@@ -52,9 +52,9 @@ class Lease:
         self._in_flight = True
         self._places.request_begins(self.host)
 
-    def sent(self, _now: float) -> None:
-        """Note that the request was written; the delay to the next one counts from here."""
-        self._places.request_sent(self.host, again=self._sent)
+    def sent(self, now: float) -> None:
+        """Note that the request has left; the delay to the next one counts from here."""
+        self._places.request_sent(self.host, now, again=self._sent)
         self._sent = True
 
     def over(self, answer: Fetched | FetchFailed | None) -> None:

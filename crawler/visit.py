@@ -71,7 +71,7 @@ class Turn(Protocol):
         """A request is about to be made."""
 
     def sent(self, now: float) -> None:
-        """The request was written to its connection (monotonic seconds); may happen twice, see `Fetcher.fetch`."""
+        """The request has left (monotonic seconds); may happen twice, see `Fetcher.fetch`."""
 
     def over(self, answer: Fetched | FetchFailed) -> None:
         """The exchange is over: the host and the place in flight are free again."""

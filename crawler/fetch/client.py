@@ -62,8 +62,8 @@ class Fetcher:
         """Fetch a canonical URL; the result is a value whatever the web does. Redirects are not followed.
 
         `max_body` (bytes on the wire) and `accept` (media types; empty: all) stand in for the settings' own.
-        `on_sent` is called with the reactor's time when the request is written to an open connection: never when
-        there was none, and twice when a kept connection turned out dead and the request was sent again.
+        `on_sent` is called with the reactor's time when the request has left on an open connection: never when there was
+        none, and twice when a kept connection turned out dead and the request was sent again.
         The result fails only with CancelledError, which closes the connection at once, and with bugs of ours.
         """
         return Exchange(

@@ -7,8 +7,12 @@ It knows the address of its peer and whether it ended with a reset.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from typing import Any
 
+from OpenSSL import SSL
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
@@ -41,7 +45,7 @@ class Connection(Protocol):
         self.ip: str | None = None
         self.was_reset = False
         self.usable = True  # no request is under way and none was the last
-        self._secure = secure
+        self.secure = secure
         self._on_open = on_open
         self._on_idle = on_idle
         self._on_lost = on_lost
@@ -56,12 +60,25 @@ class Connection(Protocol):
         """Note the peer."""
         assert self.transport is not None
         self.ip = getattr(self.transport.getPeer(), "host", None)
-        if not self._secure:
+        if not self.secure:
             self._on_open()
 
     def handshakeCompleted(self) -> None:
         """Come into use: TLS is agreed."""
         self._on_open()
+
+    def ready(self) -> bool:
+        """Tell whether a request may be sent: no other is under way, and nothing has come in that was not read yet.
+
+        What follows an answer may still lie in the socket, or in a TLS record of its own: it must not be the next answer.
+        A connection of which that is true, or which has ended, is closed.
+        """
+        if not self.usable or self.transport is None:
+            return False
+        if all(_is_empty(layer) for layer in (self.transport, self.transport.transport if self.secure else None)):  # type: ignore[attr-defined]
+            return True
+        self.drop()
+        return False
 
     def request(self, request: BodilessRequest) -> Deferred[Response]:
         """Write `request`; the result fires with the head of the answer, and cancelling it closes the connection.
@@ -74,8 +91,21 @@ class Connection(Protocol):
         self._request = request
         self._reader = AnswerReader(request.method)
         self._answer = Deferred(self._cancelled)
-        self.transport.write(request.text)
+        self._write_now(request.text)
         return self._answer
+
+    def _write_now(self, text: bytes) -> None:
+        """Hand `text` to the kernel in this turn of the reactor, not in its next: what counts the time between requests counts from now.
+
+        It also spares the reactor from watching for a socket that can be written to. TLS has its own order of things.
+        """
+        assert self.transport is not None
+        if isinstance(self.transport, FileDescriptor) and not self.secure:
+            sent = self.transport.writeSomeData(text)
+            if isinstance(sent, int):  # else the connection is lost: writing the usual way finds that out
+                text = text[sent:]
+        if text:
+            self.transport.write(text)
 
     def _cancelled(self, _answer: Deferred[Response]) -> None:
         self._answer = None
@@ -143,7 +173,7 @@ class Connection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Note how it ended, first of all: what waits for the answer asks for it."""
         self.usable = False
-        self.was_reset = not self._secure and not isinstance(reason.value, ConnectionDone)
+        self.was_reset = not self.secure and not isinstance(reason.value, ConnectionDone)
         reader, response = self._reader, self._response
         if response is not None and reader is not None and reader.ends_by_close and not self._dropped:
             reader.close()
@@ -166,7 +196,7 @@ class Connection(Protocol):
     def end(self) -> None:
         """Close while nothing is under way: in order, unless that means to wait for the server's close_notify, maybe for ever."""
         self.usable = False
-        if self._secure:
+        if self.secure:
             self.drop()
         elif self.transport is not None:
             self.transport.loseConnection()
@@ -182,3 +212,16 @@ class Connection(Protocol):
         if self._paused and not self._dropped and self.transport is not None:
             self._paused = False
             self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+
+def _is_empty(transport: Any) -> bool:
+    """Tell whether reading from an open socket or TLS connection would give nothing, not even its end."""
+    if transport is None:
+        return True
+    try:
+        transport.getHandle().recv(1, socket.MSG_PEEK)
+    except (BlockingIOError, SSL.WantReadError):
+        return True
+    except (OSError, SSL.Error):
+        return False
+    return False

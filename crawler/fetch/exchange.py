@@ -66,6 +66,10 @@ class ExactURL(EncodedURL):
         return self._text
 
 
+_TLS_TURNS: Final = 3
+"""Turns of the reactor after which what was written to TLS has left: small writes are gathered, encrypted, and sent, a turn each."""
+
+
 class FixedHeaders(Headers):
     """The fields of every request, composed once; nobody changes them, so treq's layers need no copies of their own."""
 
@@ -182,8 +186,15 @@ class Exchange:
         self._enter("head")
         answer = connection.request(request)
         if self._on_sent is not None:
-            self._on_sent(self._reactor.seconds())
+            self._tell_sent(_TLS_TURNS if connection.secure else 0)
         return answer.addCallback(self._keep_head)
+
+    def _tell_sent(self, turns: int) -> None:
+        """Tell that the request has left, after `turns` turns of the reactor."""
+        if turns:
+            self._reactor.callLater(0, self._tell_sent, turns - 1)
+        elif self._on_sent is not None:
+            self._on_sent(self._reactor.seconds())
 
     def _keep_head(self, response: Response) -> Response:
         """Keep the answer for ourselves, and from treq the fields: of those it wants only cookies, and to decompress."""
