@@ -236,6 +236,8 @@ class AnswerReader:
         if status in (204, 304) or self._head_only:
             self.length, self.chunked = 0, False
         self.head_done = True
+        if self.chunked:  # some servers pad sizes with spaces, which can be read in one way only
+            self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         if self._head_only:
             self.whole = True
             self.reusable = self._clean and self._parser.should_keep_alive()

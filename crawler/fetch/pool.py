@@ -50,7 +50,7 @@ class Pool:
         while idle:
             connection = idle[-1]
             self._forget_idle(connection)
-            if connection.usable:
+            if connection.ready():
                 return connection
         return None
 

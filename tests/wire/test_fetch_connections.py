@@ -19,7 +19,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from scripted_server import ScriptedServer, answer, serving
 from twisted.internet import reactor, ssl
-from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.defer import CancelledError, gatherResults, succeed
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Client
 
@@ -132,6 +132,22 @@ async def test_an_answer_given_before_the_request_leaves_a_connection_that_is_no
         await fetcher.fetch(server.url())
         await fetcher.close()
     assert [len(one.requests) for one in server.conversations] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "size", [5, 65536 - len(answer(b"x" * 60_000)) + 60_000, 100_000], ids=["short", "all that is read at once", "long"]
+)
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_what_follows_an_answer_is_not_the_answer_to_what_is_asked_at_once(size: int, secure: bool) -> None:
+    """The next request goes out while the bytes behind the first answer wait in the socket, or in the next TLS record."""
+    authority = Authority() if secure else None
+    listen = authority.server(x509.DNSName("named.test")) if authority else None
+    with serving({"/a": [answer(b"a" * size), answer(b"evil")], "/b": [answer(b"b")]}, listen=listen) as server:
+        fetcher = make_fetcher(server.url(), named(server), names={"named.test": ["127.0.0.1"]}, trust=authority and authority.trust())
+        site = named(server)[:-1] if secure else server.url()[:-1]
+        got = await fetcher.fetch(site + "/a").addCallback(lambda first: gatherResults([succeed(first), fetcher.fetch(site + "/b")]))
+        await fetcher.close()
+    assert [one.body for one in got] == [b"a" * size, b"b"]
 
 
 async def test_a_dead_kept_connection_costs_a_second_sending() -> None:

@@ -27,6 +27,9 @@ ANSWERS = {
     "until close": HEAD + b"X: y\r\n\r\nuntil the end",
     "http/1.0": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     "chunks": CHUNKED + b"3\r\nabc\r\na;x=y\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n",
+    "padded chunk sizes": CHUNKED + b"3   \r\nabc\r\n0 \r\n\r\n",
+    "chunks and line feeds": b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n0\nT: x\n\n",
+    "chunks with a line feed": CHUNKED + b"3\nabc\r\n0\r\n\r\n",
     "hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"1\r\na\r\n0\r\n\r\n",
     "line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\nX: 1\n\nok",
     "hints and line feeds": b"HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\nContent-Length: 2\n\nok",
@@ -91,7 +94,7 @@ def test_cut_anywhere(name: str, cuts: set[int]) -> None:
     assert told(read(pieces)) == told(read([text]))
 
 
-REUSABLE = {"length", "no body", "204", "304", "chunks", "hints", "no reason", "empty lines first"}
+REUSABLE = {"padded chunk sizes", "length", "no body", "204", "304", "chunks", "hints", "no reason", "empty lines first"}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -105,6 +108,7 @@ def test_a_connection_is_used_again_only_after_what_was_strictly_right(name: str
     [
         ("length", 200, b"hello"),
         ("chunks", 200, b"abc0123456789"),
+        ("padded chunk sizes", 200, b"abc"),
         ("hints", 200, b"a"),
         ("hints and line feeds", 200, b"ok"),
         ("equal lengths", 200, b"ok"),
