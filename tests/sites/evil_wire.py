@@ -1,0 +1,213 @@
+"""Evil below the page: framing, heads, lengths, content codings, charsets. `evil_web.py` serves these cases."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from typing import Final
+
+import brotli
+from backports import zstd
+from evil import Body, Case, Exchange, head, html_page, whole
+
+OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
+PAGE: Final = html_page("A page", "/ok/linked")
+CLOSE: Final = b"Connection: close\r\n"
+CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+
+
+def raw(*parts: bytes) -> Case:
+    """An answer exactly as given."""
+
+    def case(exchange: Exchange) -> Body:
+        yield from parts
+
+    return case
+
+
+def page(extra: bytes = b"", body: bytes = PAGE) -> Case:
+    """A good page with more header lines, each ended with CR LF."""
+    return raw(OK + b"Content-Length: %d\r\n" % len(body) + CLOSE + extra + b"\r\n" + body)
+
+
+def coded(coding: str, body: bytes, content_type: str = "text/html; charset=utf-8") -> Case:
+    return raw(whole(200, body, content_type, f"Content-Encoding: {coding}\r\n"))
+
+
+def chunk(size: bytes, data: bytes = b"<title>Chunk</title>") -> Case:
+    return raw(OK + CHUNKED + CLOSE + b"\r\n" + size + b"\r\n" + data + b"\r\n0\r\n\r\n")
+
+
+def drip_head(exchange: Exchange) -> Body:
+    """A head that never ends, a byte at a time."""
+    yield OK + b"X-Slow: "
+    while exchange.patience:
+        yield b"x"
+        exchange.wait(0.2)
+
+
+def hints(exchange: Exchange) -> Body:
+    for _ in range(50):
+        yield b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" * 1000
+    yield OK + b"Content-Length: 0\r\n\r\n"
+
+
+def stall(exchange: Exchange) -> Body:
+    exchange.wait(1e9)
+    yield from ()
+
+
+def many_headers(exchange: Exchange) -> Body:
+    yield OK + b"".join(b"a:b\r\n" for _ in range(200_000)) + b"\r\n" + PAGE
+
+
+def endless_chunks(exchange: Exchange) -> Body:
+    yield OK + CHUNKED + CLOSE + b"\r\n"
+    for _ in range(1000):
+        yield b"8000\r\n" + bytes(0x8000) + b"\r\n"
+
+
+def keep_then_close(exchange: Exchange) -> Body:
+    """Promise to keep the connection, and close it under the next request."""
+    yield OK + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE
+    exchange.wait(0.05)
+
+
+def glued(exchange: Exchange) -> Body:
+    """A second answer behind the first: it belongs to nobody."""
+    answer = OK + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE
+    yield answer + answer.replace(b"A page", b"Forged").replace(b"/ok/linked", b"/never/forged")
+
+
+def bomb(coding: str, megabytes: int = 60) -> Case:
+    """So many megabytes of blanks in few bytes."""
+
+    def case(exchange: Exchange) -> Body:
+        blanks = bytes(1_000_000).replace(b"\0", b" ")
+        packers = {"br": brotli.Compressor(quality=1), "zstd": zstd.ZstdCompressor(), "deflate": zlib.compressobj()}
+        packer = packers[coding]
+        compress = packer.process if coding == "br" else packer.compress
+        packed = b"".join(compress(blanks) for _ in range(megabytes))
+        yield whole(200, packed + (packer.finish() if coding == "br" else packer.flush()), extra=f"Content-Encoding: {coding}\r\n")
+
+    return case
+
+
+def bomb_in_bomb(exchange: Exchange) -> Body:
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9) as stream:
+        for _ in range(100):
+            stream.write(bytes(1_000_000))
+    yield whole(200, gzip.compress(gzip.compress(packed.getvalue())), extra="Content-Encoding: gzip, gzip, gzip\r\n")
+
+
+def layers(count: int) -> Case:
+    body = PAGE
+    for _ in range(count):
+        body = gzip.compress(body)
+    return coded(", ".join(["gzip"] * count), body)
+
+
+ZIPPED: Final = gzip.compress(PAGE * 50)
+WINDOW_2_GB: Final = b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\x00\x00"  # a zstd frame that asks for a window of 2 GB; one empty block
+TERMINAL: Final = "=cmd|'/C calc'!A0 \x1b[2J\x1b]0;owned\x07\x9b31m \u202egpj.exe\u2028\x00 \r\n<b>"
+
+
+def terminal(exchange: Exchange) -> Body:
+    """What a terminal, a spreadsheet, a line-based reader would act upon."""
+    text = f'<title>{TERMINAL}</title><meta name=description content="@SUM(1+1)*\x1b[31m"><html lang="+1">'
+    yield OK + b"X-Junk: \x1b[2J\x9b\x07\r\n" + CLOSE + b"\r\n" + text.encode()
+
+
+CASES: Final[dict[str, Case]] = {
+    "/nolength": raw(OK + CLOSE + b"\r\n" + PAGE),
+    "/twolengths": raw(OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"),
+    "/samelengths": page(b"Content-Length: %d\r\n" % len(PAGE)),
+    "/lengthandchunked": raw(OK + b"Content-Length: 3\r\n" + CHUNKED + b"\r\n%x\r\n" % len(PAGE) + PAGE + b"\r\n0\r\n\r\n"),
+    "/tegzip": raw(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "/teidentity": raw(OK + b"Transfer-Encoding: identity\r\n" + CLOSE + b"\r\n" + PAGE),
+    "/chunkunderscore": chunk(b"0_2"),
+    "/chunknegative": chunk(b"-14"),
+    "/chunkhuge": chunk(b"1" + b"0" * 16),
+    "/chunklongline": chunk(b"14;" + b"x" * 20_000),
+    "/http09": raw(b"<title>HTTP/0.9</title>\r\n"),
+    "/icy": raw(b"ICY 200 OK\r\n\r\nmusic"),
+    "/statusabc": raw(b"HTTP/1.1 abc OK\r\n\r\n"),
+    "/statusline": raw(b"HTTP/1.1\r\n\r\n"),
+    "/status999": raw(b"HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n"),
+    "/status299": raw(OK.replace(b"200 OK", b"299 Odd") + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE),
+    "/status000": raw(b"HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n"),
+    "/barelf": raw(b"HTTP/1.1 200 OK\nContent-Type: text/html\nConnection: close\n\n" + PAGE),
+    "/noreason": raw(b"HTTP/1.1 200\r\nContent-Type: text/html\r\n" + CLOSE + b"\r\n" + PAGE),
+    "/obsfold": page(b"X-Folded: one\r\n two\r\n"),
+    "/nulheader": page(b"X-Nul: a\x00b\x1b[2Jc\r\n"),
+    "/leadingspace": raw(b"HTTP/1.1 200 OK\r\n X: y\r\n\r\n" + PAGE),
+    "/nocolon": page(b"nonsense\r\n"),
+    "/spacename": page(b"X-Name : value\r\n"),
+    "/longline": page(b"X-Long: " + b"v" * 20_000 + b"\r\n"),
+    "/megaline": page(b"X-Long: " + b"v" * 1_000_000 + b"\r\n"),
+    "/manyheaders": many_headers,
+    "/hints": hints,
+    "/onehint": raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + CLOSE + b"\r\n" + PAGE),
+    "/empty204": raw(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
+    "/surprise304": raw(b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+    "/switch101": raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x00\x01"),
+    "/glued": glued,
+    **{f"/keep{number}": keep_then_close for number in range(5)},
+    **{f"/oldhttp{number}": raw(OK.replace(b"1.1", b"1.0") + b"\r\n" + PAGE) for number in range(5)},
+    "/driphead": drip_head,
+    **{f"/stall{number}": stall for number in range(8)},
+    "/hugelength": raw(head(200, length=10 * 1024**3)),
+    "/endlesschunks": endless_chunks,
+    "/brbomb": bomb("br"),
+    "/zstdbomb": bomb("zstd"),
+    "/deflatebomb": bomb("deflate"),
+    "/nestedbomb": bomb_in_bomb,
+    "/layers5": layers(5),
+    "/layers20": layers(20),
+    "/notgzip": coded("gzip", PAGE),
+    "/undeclaredgzip": raw(whole(200, ZIPPED)),
+    "/notrailer": coded("gzip", ZIPPED[:-8]),
+    "/badcrc": coded("gzip", ZIPPED[:-8] + bytes(8)),
+    "/gziptail": coded("gzip", ZIPPED + b"<p>plain garbage"),
+    "/twomembers": coded("gzip", gzip.compress(b"<title>Two</title>") + gzip.compress(b"<a href=/ok/member>x</a>")),
+    "/zstdwindow": coded("zstd", WINDOW_2_GB),
+    "/brjunk": coded("br", b"\x11\xff\xff\xff" * 10),
+    "/longcoding": coded("x" * 10_000, b"\x00\x01"),
+    "/emptygzip": coded("gzip", b""),
+    "/compress": coded("compress", b"\x1f\x9d\x90"),
+    "/liar": raw(whole(200, codecs.BOM_UTF16_LE + "<title>Ünï</title><meta charset=gbk>".encode("utf-16-le"))),
+    **{
+        f"/charset-{label}": raw(whole(200, f"<title>{label}</title>".encode(), f"text/html; charset={label}"))
+        for label in ("utf-7", "idna", "rot13", "zlib", "unicode_escape", "hz-gb-2312")
+    },
+    "/longcharset": raw(whole(200, PAGE, "text/html; charset=" + "u" * 50_000)),
+    "/surrogates": raw(whole(200, b"<title>a&#xD800;\xed\xa0\x80b\x00c\xff</title>")),
+    "/tencookies": page(b"".join(b"Set-Cookie: c%d=v; Domain=.com\r\n" % number for number in range(150))),
+    "/manycookies": page(b"".join(b"Set-Cookie: c%d=v\r\n" % number for number in range(10_000))),
+    "/disposition": page(b'Content-Disposition: attachment; filename="' + b"../" * 5_000 + b'\x00.exe"\r\n'),
+    "/longtype": raw(whole(200, PAGE, "t" * 30_000)),
+    "/bidi-type": raw(whole(200, PAGE, "text/\u202elmth\x1b[2J")),
+    "/octet": raw(whole(200, html_page("Octet", "/never/octet"), "application/octet-stream")),
+    "/olddate": page(b"Date: Thu, 01 Jan 9999 00:00:00 GMT\r\nAge: -1\r\nLast-Modified: x\r\nETag: \x00\r\n"),
+    "/terminal": terminal,
+    **{
+        f"/later{number}": raw(whole(503, b"", extra=f"Retry-After: {value}\r\n"))
+        for number, value in enumerate(
+            [
+                "0",
+                "-1",
+                "1e9",
+                "9" * 5_000,
+                "nan",
+                "Fri, 31 Dec 9999 23:59:59 GMT",
+                "Fri, 31 Dec 99999 99:99:99 +99999",
+                "Mon, 01 Jan 1970 00:00:00 GMT",
+                "garbage\x00",
+                "30\r\nRetry-After: -30",
+            ]
+        )
+    },
+}
