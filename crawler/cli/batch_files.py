@@ -158,6 +158,8 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise UsageError when `path` is something, and not a file that may be replaced."""
     if path.is_dir():
         raise UsageError(f"--output {path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--output {path}: is not a regular file; name another, or leave --output out and redirect standard output")
     if not overwrite and (path.exists() or path.is_symlink()):
         raise UsageError(f"--output {path}: exists already; choose another name, or --overwrite replaces it")
 

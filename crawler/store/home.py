@@ -88,7 +88,7 @@ class Home:
         try:
             self.records.open()
         except StoreError as error:
-            raise HomeError(f"{error}; {DAMAGED}") from error
+            raise HomeError(str(error) if error.__cause__ else f"{error}; {DAMAGED}") from error
         for name in outputs:
             output = self._output(name, overwrite=overwrite)
             self.connection.execute(
@@ -221,7 +221,7 @@ def read_log(path: Path, length: int) -> Iterator[Record]:
     try:
         log = path.open("rb")
     except OSError as error:
-        raise HomeError(f"{path}: cannot be read: {error.strerror}; {DAMAGED}") from error
+        raise unreadable(path, error) from error
     with log:
         left = length
         while left > 0 and (line := log.readline()):
@@ -229,6 +229,12 @@ def read_log(path: Path, length: int) -> Iterator[Record]:
             yield decode_record(path, line)
     if left > 0:
         raise HomeError(f"{path}: {left} committed bytes are missing; {DAMAGED}")
+
+
+def unreadable(path: Path, error: OSError) -> HomeError:
+    """Return what to tell of a record log that cannot be opened."""
+    remedy = f"; {DAMAGED}" if isinstance(error, FileNotFoundError) else ""
+    return HomeError(f"{path}: cannot be read: {error.strerror}{remedy}")
 
 
 def decode_record(path: Path, line: bytes) -> Record:

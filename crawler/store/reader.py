@@ -16,7 +16,7 @@ from crawler.frontier.sqlite import State, rehash
 from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
-from crawler.store.home import DAMAGED, DATABASE, RECORDS, decode_record, is_locked, read_log
+from crawler.store.home import DATABASE, RECORDS, decode_record, is_locked, read_log, unreadable
 from crawler.store.schema import check_version, read_meta
 from crawler.url import fingerprint
 
@@ -115,7 +115,7 @@ class HomeReader:
                 log.seek(line)
                 return decode_record(path, log.readline())
         except OSError as error:
-            raise HomeError(f"{path}: cannot be read: {error.strerror}; {DAMAGED}") from error
+            raise unreadable(path, error) from error
 
     def _attempts(self, url: str) -> int | None:
         row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (fingerprint(url),)).fetchone()

@@ -196,3 +196,15 @@ def test_records_without_their_database_are_not_begun_afresh(tmp_path: Path) -> 
     open_home(tmp_path / "h", fresh=True).close()
     run(tmp_path / "h", [3], [])
     assert numbers_in(tmp_path / "h" / RECORDS) == [3]
+
+
+def test_a_record_log_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    run(tmp_path / "h", [1], [])
+    (tmp_path / "h" / RECORDS).rename(tmp_path / "aside")
+    (tmp_path / "h" / RECORDS).mkdir()  # refuses to be opened, to root as well
+    reader = HomeReader(tmp_path / "h")
+    with pytest.raises(HomeError, match=r"cannot be read: Is a directory$"):
+        list(reader.records())
+    reader.close()
+    with pytest.raises(HomeError, match=r"cannot be written: Is a directory$"):
+        run(tmp_path / "h", [2], [])

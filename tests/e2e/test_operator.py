@@ -97,12 +97,13 @@ def test_standard_output_that_takes_nothing(site: Site, crawl: Crawl, tmp_path: 
     assert "standard output is closed" in closed.stderr
 
 
-def test_an_export_never_replaces_what_is_no_file(site: Site, crawl: Crawl, tmp_path: Path) -> None:
+def test_an_output_never_replaces_what_is_no_file(site: Site, crawl: Crawl, tmp_path: Path) -> None:
     crawl("run", site("generated", "--pages", 3).url, "--dir", tmp_path / "home", "--delay", "0")
     os.mkfifo(tmp_path / "pipe.csv")
-    done = crawl("export", tmp_path / "home", "--output", tmp_path / "pipe.csv", "--overwrite")
-    assert (done.code, len(done.error_lines)) == (USAGE, 1), done
-    assert (tmp_path / "pipe.csv").is_fifo()
+    for command in (("export", tmp_path / "home"), ("batch", "http://127.0.0.1:9/")):
+        done = crawl(*command, "--output", tmp_path / "pipe.csv", "--overwrite")
+        assert (done.code, len(done.error_lines)) == (USAGE, 1), done
+        assert (tmp_path / "pipe.csv").is_fifo()
 
 
 def test_a_damaged_database_is_told_in_one_line(site: Site, crawl: Crawl, tmp_path: Path) -> None:
