@@ -72,7 +72,8 @@ class JsonLines:
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
-            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            text = _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", json.dumps(line, ensure_ascii=False))
+            self._stream.write(text + "\n")
             self._stream.flush()
         except OSError:  # nobody listens any more: that is no reason to stop crawling
             self.close()

@@ -133,6 +133,13 @@ def test_a_terminal_that_was_closed_does_not_stop_the_crawl(writes: int) -> None
     assert stream.left < 0
 
 
+def test_json_lines_escape_what_a_terminal_would_act_upon() -> None:
+    stream = io.StringIO()
+    JsonLines(stream).note("failure", "http://a\x9b31m\x1b[2J\u202eb\x7fü")
+    assert stream.getvalue().removesuffix("\n").isprintable()
+    assert json.loads(stream.getvalue())["message"] == "http://a\x9b31m\x1b[2J\u202eb\x7fü"
+
+
 def test_counts_are_ranked_and_cut() -> None:
     assert format_counts({"a": 1, "b": 3, "c": 0, "d": 1, "e": 1}, 2) == "b 3, a 1, 2 more"
     assert sparkline([0.0, 5.0, 10.0]) == "▁▅█"
