@@ -71,11 +71,12 @@ class Connection(Protocol):
         """Tell whether a request may be sent: no other is under way, and nothing has come in that was not read yet.
 
         What follows an answer may still lie in the socket, or in a TLS record of its own: it must not be the next answer.
-        A connection of which that is true, or which has ended, is closed.
+        A connection with something unread, be it only its end, is closed.
         """
-        if not self.usable or self.transport is None:
+        transport: Any = self.transport
+        if not self.usable or transport is None:
             return False
-        if all(_is_empty(layer) for layer in (self.transport, self.transport.transport if self.secure else None)):  # type: ignore[attr-defined]
+        if _is_empty(transport) and (not self.secure or _is_empty(transport.transport)):
             return True
         self.drop()
         return False
@@ -216,8 +217,6 @@ class Connection(Protocol):
 
 def _is_empty(transport: Any) -> bool:
     """Tell whether reading from an open socket or TLS connection would give nothing, not even its end."""
-    if transport is None:
-        return True
     try:
         transport.getHandle().recv(1, socket.MSG_PEEK)
     except (BlockingIOError, SSL.WantReadError):
