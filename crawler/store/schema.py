@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,18 +37,21 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
     Raises HomeError when it is not a crawl's, of another version, damaged, or not writable.
     """
-    try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit that was acknowledged survives a power cut
-        connection.execute("PRAGMA cache_size = -32768")  # KiB
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA busy_timeout = 5000")
-        if create and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            _create(connection)
-        check_version(connection, path)
-    except sqlite3.DatabaseError as error:
-        raise HomeError(f"{path}: cannot be used: {error}") from error
+    with ExitStack() as until_checked:
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+            until_checked.callback(connection.close)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit that was acknowledged survives a power cut
+            connection.execute("PRAGMA cache_size = -32768")  # KiB
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA busy_timeout = 5000")
+            if create and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                _create(connection)
+            check_version(connection, path)
+        except sqlite3.DatabaseError as error:
+            raise HomeError(f"{path}: cannot be used: {error}") from error
+        until_checked.pop_all()
     return connection
 
 
