@@ -27,20 +27,12 @@ from crawler.fetch.deadlines import Deadlines
 from crawler.fetch.response import BodilessRequest, Response
 
 
-class Transport(StringTransport):
-    """A transport in memory that has the socket's way of writing at once too."""
-
-    def writeSomeData(self, data: bytes) -> int:
-        self.write(data)
-        return len(data)
-
-
 class Wire:
     """A connection over a transport in memory, and what it told."""
 
     def __init__(self) -> None:
         self.idle = 0
-        self.transport = Transport()
+        self.transport = StringTransport()
         self.connection = Connection("http://a.test", secure=False, on_open=lambda: None, on_idle=self._idle, on_lost=lambda *_: None)
         self.connection.makeConnection(self.transport)
 
