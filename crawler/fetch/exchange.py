@@ -115,6 +115,7 @@ class Exchange:
         self._started = float(self._reactor.seconds())
         self._stage = "connect"
         self._ended = False
+        self._leaving = False  # a request was written, nobody was told so far
         self._connection: Connection | None = None  # the one to close when the exchange is stopped
         self._ip: str | None = None
         self._status: int | None = None
@@ -185,15 +186,16 @@ class Exchange:
         self._ip = connection.ip
         self._enter("head")
         answer = connection.request(request)
-        if self._on_sent is not None:
-            self._tell_sent(_TLS_TURNS if connection.secure else 0)
+        self._leaving = self._on_sent is not None
+        self._leave(_TLS_TURNS if connection.secure else 0)
         return answer.addCallback(self._keep_head)
 
-    def _tell_sent(self, turns: int) -> None:
-        """Tell that the request has left, after `turns` turns of the reactor."""
-        if turns:
-            self._reactor.callLater(0, self._tell_sent, turns - 1)
-        elif self._on_sent is not None:
+    def _leave(self, turns: int) -> None:
+        """Tell, once, that the request has left: after `turns` turns of the reactor, or when the exchange ends before that."""
+        if self._leaving and turns:
+            self._reactor.callLater(0, self._leave, turns - 1)
+        elif self._leaving and self._on_sent is not None:
+            self._leaving = False
             self._on_sent(self._reactor.seconds())
 
     def _keep_head(self, response: Response) -> Response:
@@ -291,6 +293,7 @@ class Exchange:
     def _release(self) -> None:
         """End: nothing that still comes in counts."""
         self._ended = True
+        self._leave(0)
         self._shared.deadlines.finish(self)
         self._body = self._response = None  # which refer to this: an exchange that has ended is freed without the collector
 
