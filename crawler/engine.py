@@ -29,10 +29,9 @@ from crawler.store.commit import Admission, Committed, HostPause, Postponement, 
 from crawler.visit import Visitor
 
 MAX_PARSE_BYTES: Final = 64 * 1024 * 1024  # of bodies waiting for the parse workers: beyond, nothing is leased
-_PARSE_AHEAD: Final = 16  # pages at the parse workers for each of them, likewise
+_PARSE_AHEAD: Final = 32  # pages at the parse workers for each of them, likewise
 _STORE_AHEAD: Final = 4  # batches waiting for the disk, likewise
 _LONGEST_TURN: Final = 0.02  # seconds of leasing in one turn of the reactor
-_SWEEP: Final = 60.0  # seconds between two sweeps of idle hosts
 _DRAIN_SHARE: Final = 0.7  # of the stop time that requests in flight get; the rest is for the disk and the workers
 
 
@@ -83,7 +82,7 @@ class Engine:
         self._soon = False
         self._timer: Any = None
         self._timers: list[Any] = []
-        self._swept_at = self._started_at = clock.seconds()
+        self._started_at = clock.seconds()
         self._rate = Rate()
 
     # -- the run -------------------------------------------------------------------------------------------------
@@ -343,6 +342,10 @@ class Engine:
         self._offer(host)
         self._pump_soon()
 
+    def stage_is_over(self) -> None:
+        """Lease again if leasing rested for the sake of the parse workers."""
+        self._pump_soon()
+
     def _pump_soon(self) -> None:
         """Pump in the next turn of the reactor: one pump for all that ends in this one."""
         if not self._pumping and self._state == "running" and not self._soon:
@@ -360,9 +363,7 @@ class Engine:
         self._rate.note(now, committed.counters.done)
         for host in self._window.admitted(committed.tasks):
             self._offer(host)
-        if now - self._swept_at > _SWEEP:
-            self._swept_at = now
-            self._politeness.sweep(now)
+        self._politeness.sweep(now)
         self._pump_soon()
 
     # -- the view ------------------------------------------------------------------------------------------------

@@ -27,6 +27,9 @@ class Places(Protocol):
     def pause_host(self, host: str, seconds: float) -> None:
         """Let the host rest."""
 
+    def stage_is_over(self) -> None:
+        """Take note that the parse workers, for whose sake leasing may rest, have a page less."""
+
 
 class Lease:
     """The `visit.Turn` of a visit or of an errand."""
@@ -70,6 +73,7 @@ class Lease:
     def storing(self) -> None:
         """Note that the end is on its way to the disk and can't be called off."""
         self.stored = True
+        self._places.stage_is_over()
 
     def call_off(self) -> None:
         """Cancel what is under way, unless it is being stored."""
