@@ -60,7 +60,7 @@ def build_crawl(
     robots = _restore_robots(home, settings, token, politeness, now)
     fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=Guard(job.seeds))
     pool = ParsePool(reactor, settings.parse, token)
-    writer = Writer(home, frontier, settings.store, reactor.callFromThread, keep_edges=scope.depth is not None)
+    writer = Writer(home, frontier, settings.store, reactor, keep_edges=scope.depth is not None)
     writer.admits = lambda link: door.admit(link) in (None, DEPTH_RULE)
     if stream is not None:
         writer.streams.append(StreamOutput(encoder(stream_format), stream))

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
@@ -89,15 +88,17 @@ class Committed(Struct, frozen=True):
     counters: Counters
 
 
-class CallInReactor(Protocol):
-    """`reactor.callFromThread`."""
+class WriterReactor(Protocol):
+    """What the writer needs of a reactor."""
 
-    def __call__(self, call: Callable[..., Any], *args: Any) -> object:
-        """Run `call(*args)` in the reactor's thread."""
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> Any:
+        """Call later; as in Twisted's IReactorTime."""
+
+    def callFromThread(self, callable: Callable[..., Any], *args: Any) -> Any:
+        """Call in the reactor's thread; as in Twisted's IReactorFromThreads."""
 
 
-_HURRY: Final = object()
-_CLOSE: Final = object()
+Batch = list[tuple[Operation, Deferred[Any]]]
 
 
 class Writer:
@@ -108,7 +109,7 @@ class Writer:
         home: Home,
         frontier: SqliteFrontier,
         settings: StoreSettings,
-        call_in_reactor: CallInReactor,
+        reactor: WriterReactor,
         *,
         keep_edges: bool = False,
     ) -> None:
@@ -119,7 +120,8 @@ class Writer:
         self._home = home
         self._db = home.connection
         self._frontier = frontier
-        self._call = call_in_reactor
+        self._reactor = reactor
+        self._call = reactor.callFromThread
         self._interval = settings.commit_interval
         self._batch_pages = settings.commit_pages
         self._keep_edges = keep_edges
@@ -129,7 +131,9 @@ class Writer:
         """The door, for links that the scope refused before it grew; called in the writer thread."""
         self.streams: list[StreamOutput] = []
         """Where lines go once they are durable; add before `start`."""
-        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._pending: Batch = []  # handed over together: a thread that woke for each operation would fight for the interpreter lock
+        self._timer: Any = None
+        self._queue: SimpleQueue[Batch | Deferred[None]] = SimpleQueue()
         self._counters = Counters.load(self._db)
         self._refused = RefusedLinks(self._db)
         self._broken: CrawlError | None = None
@@ -154,20 +158,33 @@ class Writer:
         """
         done: Deferred[Any] = Deferred()
         self.backlog += 1
-        self._queue.put((operation, done))
+        if isinstance(operation, Refill):
+            self._queue.put([(operation, done)])
+            return done
+        self._pending.append((operation, done))
+        if len(self._pending) >= self._batch_pages:
+            self.hurry()
+        elif self._timer is None:
+            self._timer = self._reactor.callLater(self._interval, self.hurry)
         return done
 
     def hurry(self) -> None:
-        """Commit what is queued now: nothing else is going on that a larger batch could wait for."""
-        self._queue.put((_HURRY, None))
+        """Commit what was submitted now: the batch is full, its time is up, or nothing else is going on that it could wait for."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if self._pending:
+            self._queue.put(self._pending)
+            self._pending = []
 
     def close(self) -> Deferred[None]:
-        """Commit what is queued, end the thread, close the home."""
+        """Commit what was submitted, end the thread, close the home."""
+        self.hurry()
         if not self._thread.is_alive():
             self._home.close()
             return succeed(None)
         done: Deferred[None] = Deferred()
-        self._queue.put((_CLOSE, done))
+        self._queue.put(done)
         return done
 
     def _acknowledge(self, committed: Committed | None, acks: list[tuple[Deferred[Any], Any]]) -> None:
@@ -196,28 +213,19 @@ class Writer:
                     self._call(closing.callback, None)
                 return
 
-    def _gather(self) -> tuple[list[tuple[Operation, Deferred[Any]]], Deferred[None] | None]:
-        """Wait for the first operation, then collect until the batch is full, its time is up, or somebody is in a hurry."""
-        batch: list[tuple[Operation, Deferred[Any]]] = []
-        deadline = 0.0
+    def _gather(self) -> tuple[Batch, Deferred[None] | None]:
+        """Wait for a batch, and take those that came meanwhile along: a slow disk makes larger transactions."""
+        batch: Batch = []
         while True:
-            try:
-                item, done = self._queue.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None)
-            except Empty:
-                return batch, None
-            if item is _CLOSE:
-                return batch, done
-            if item is _HURRY:
-                if batch:
-                    return batch, None
-                continue
-            if isinstance(item, Refill):
-                self._serve_read(item, done)
-                continue
-            if not batch:
-                deadline = time.monotonic() + self._interval
-            batch.append((item, done))
-            if len(batch) >= self._batch_pages:
+            item = self._queue.get()
+            if isinstance(item, Deferred):
+                return batch, item
+            for operation, done in item:
+                if isinstance(operation, Refill):
+                    self._serve_read(operation, done)
+                else:
+                    batch.append((operation, done))
+            if len(batch) >= self._batch_pages or self._queue.empty():
                 return batch, None
 
     def _serve_read(self, read: Refill, done: Deferred[Any]) -> None:
@@ -228,7 +236,7 @@ class Writer:
             return
         self._call(self._acknowledge, None, [(done, result)])
 
-    def _serve(self, batch: list[tuple[Operation, Deferred[Any]]]) -> None:
+    def _serve(self, batch: Batch) -> None:
         """Make a batch durable and tell the reactor; after a failure every later batch is refused, too."""
         if self._broken is None:
             try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet import reactor
 
 from crawler.config import StoreSettings
 from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier, State
@@ -327,4 +328,4 @@ def reopened(folder: Path, limit: int) -> tuple[Home, Writer]:
     home = open_home(folder / "home")
     home.open_files([], overwrite=False)
     frontier = SqliteFrontier(home.connection, depth=limit)
-    return home, Writer(home, frontier, StoreSettings(), lambda call, *arguments: call(*arguments), keep_edges=True)
+    return home, Writer(home, frontier, StoreSettings(), reactor, keep_edges=True)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import resource
 import signal
 import sqlite3
@@ -64,7 +65,7 @@ class Store:
             self.home.close()
             raise
         values = {"commit_interval": 0.01} | settings
-        self.writer = Writer(self.home, SqliteFrontier(self.home.connection), StoreSettings(**values), reactor.callFromThread)
+        self.writer = Writer(self.home, SqliteFrontier(self.home.connection), StoreSettings(**values), reactor)
         self.committed: list[Committed] = []
         self.writer.on_committed = self.committed.append
         self.writer.start()
@@ -147,6 +148,26 @@ async def test_a_batch_waits_for_more_until_it_is_full_or_its_time_is_up(tmp_pat
         await gatherResults([first, second])
         assert 0.25 < time.monotonic() - started < 1.5
         assert len(one.committed) == 1
+
+
+async def test_a_url_whose_fingerprint_another_one_has_is_known_with_its_attempts(tmp_path: Path) -> None:
+    second = found(2)
+    first = msgspec.structs.replace(found(1), key=second.key)
+    async with store(tmp_path / "h") as one:
+        done = one.writer.submit(Admission([first, second], []))
+        one.writer.hurry()
+        await done
+        tasks = {task.url: task for task in one.committed[-1].tasks}
+        assert tasks[second.url].key != second.key
+        again = one.writer.submit(Postponement(tasks[second.url], 2, 0.0))
+        one.writer.hurry()
+        await again
+        reader = HomeReader(tmp_path / "h")
+        assert [(reader.known(one.url).state, reader.known(one.url).attempts) for one in (first, second)] == [
+            ("unknown", None),
+            ("queued", 2),
+        ]
+        reader.close()
 
 
 async def test_a_hurry_commits_at_once(tmp_path: Path) -> None:
@@ -518,6 +539,12 @@ def test_a_home_whose_making_was_interrupted_is_made_anew(tmp_path: Path) -> Non
         half.close()
         assert (folder / "crawl.sqlite").stat().st_size
         open_home(folder, fresh=fresh).close()
+
+
+def test_an_output_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "h")
+    with contextlib.closing(home), pytest.raises(UsageError, match="not UTF-8"):
+        home.open_files([os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl")], overwrite=False)
 
 
 async def test_one_output_under_two_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
