@@ -28,9 +28,7 @@ from crawler.rate import Rate
 from crawler.store.commit import Admission, Committed, HostPause, Postponement, Refill, StateChange, Writer
 from crawler.visit import Visitor
 
-MAX_PARSE_BYTES: Final = 64 * 1024 * 1024  # of bodies waiting for the parse workers: beyond, nothing is leased
-_PARSE_AHEAD: Final = 32  # pages at the parse workers for each of them, likewise
-_STORE_AHEAD: Final = 4  # batches waiting for the disk, likewise
+_STORE_AHEAD: Final = 4  # batches waiting for the disk: beyond, nothing is leased
 _LONGEST_TURN: Final = 0.02  # seconds of leasing in one turn of the reactor
 _DRAIN_SHARE: Final = 0.7  # of the stop time that requests in flight get; the rest is for the disk and the workers
 
@@ -182,8 +180,7 @@ class Engine:
     def _has_room(self) -> bool:
         return (
             self._in_flight < self._settings.fetch.concurrency
-            and self._pool.backlog < _PARSE_AHEAD * self._pool.size
-            and self._pool.backlog_bytes < MAX_PARSE_BYTES
+            and self._pool.has_room
             and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages
             and self._pages_left() > 0
         )

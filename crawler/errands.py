@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.errors import CrawlError
 from crawler.model import Fetched, FetchFailed, Kind, Link, Reason, Via
-from crawler.parse.decode import decode
+from crawler.parse.decode import decode_answer
 from crawler.policy.admit import Door
 from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
 from crawler.store.commit import Admission
@@ -114,7 +114,7 @@ class RobotsErrands:
         return answer.addCallback(answered).addErrback(faulty)
 
     def _learn(self, errand: Errand, answer: Fetched | FetchFailed, turn: Turn) -> Deferred[Any] | str:
-        answer, body = _decoded(answer)
+        answer, body = decode_answer(answer, MAX_ROBOTS_FETCH)  # a robots.txt is small: a trip to a worker would cost more
         found = self._robots.learn(errand.origin, answer, body, self._wall(), hops=errand.hops, attempts=errand.attempts)
         match found:
             case FollowRobots():
@@ -122,8 +122,11 @@ class RobotsErrands:
                 self._put(errand)
                 return errand.host
             case RetryRobots():
+                asked = errand.host
                 errand.url, errand.hops = robots_url(errand.origin), 0
-                turn.pause(found.after)
+                turn.pause(found.after, errand.blocked)  # the next attempt begins there
+                if found.whole_host and asked != errand.blocked:
+                    turn.pause(found.after, asked)
                 self._put(errand)
                 return errand.host
             case RobotsEntry():
@@ -154,19 +157,3 @@ class RobotsErrands:
         """
         settled, fetched_at = self._fresh.pop(host, ("", 0.0))
         return fetched_at if settled == origin else self._wall()
-
-
-def _decoded(answer: Fetched | FetchFailed) -> tuple[Fetched | FetchFailed, bytes]:
-    """Return the answer and its decoded body; a body that can't be decoded makes the file unreachable, not empty.
-
-    A robots.txt is small: decoding it here, bounded, costs less than a trip to a worker.
-    """
-    if isinstance(answer, FetchFailed):
-        return answer, b""
-    decoded = decode(answer.body, answer.headers_named("content-encoding"), MAX_ROBOTS_FETCH)
-    if decoded.reason is None:
-        return answer, decoded.body
-    failed = FetchFailed(
-        answer.url, decoded.reason, decoded.detail, answer.ip, answer.started_at, answer.elapsed, answer.status, answer.headers
-    )
-    return failed, b""

@@ -66,9 +66,9 @@ class Lease:
             self._in_flight = False
             self._places.request_over(self.host, answer, was_sent=self._sent)
 
-    def pause(self, seconds: float) -> None:
-        """Let the host rest."""
-        self._places.pause_host(self.host, seconds)
+    def pause(self, seconds: float, host: str | None = None) -> None:
+        """Let `host`, by default the lease's own, rest."""
+        self._places.pause_host(host or self.host, seconds)
 
     def storing(self) -> None:
         """Note that the end is on its way to the disk and can't be called off."""

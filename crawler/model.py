@@ -6,8 +6,10 @@ value of these types, never an exception.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
@@ -157,18 +159,20 @@ class Parsed(Struct, frozen=True, array_like=True):
     refresh: str | None = None  # target of a meta refresh, canonicalised
     links: list[PageLink] = []  # also the entries of a sitemap
     sitemaps: list[PageLink] = []  # entries of a sitemap index
-    dropped_links: int = 0  # links beyond the limit per page, counted and left out
+    dropped_links: int = 0  # links beyond the limit per page, counted and left out; told in the record's detail
     reason: Reason | None = None
     detail: str = ""
-    notes: list[str] = []  # deviations that were tolerated: "gzip without trailer", "charset from content", …
+    notes: list[str] = []  # deviations that were tolerated: "gzip without trailer", "charset from content", …; likewise
     body: Octets = b""  # decoded, when it was asked for
 
-
-EMPTY_PARSED: Final = Parsed()
+    def remarks(self) -> str | None:
+        """Return what was put up with, and left out, in a line for people; None when there was nothing of that."""
+        left_out = [f"{self.dropped_links} links beyond the limit"] if self.dropped_links else []
+        return "; ".join([*self.notes, *left_out]) or None
 
 
 class Record(Struct, frozen=True, omit_defaults=False):
-    """One line of the output: the names are a contract (see docs/architecture.md)."""
+    """One line of the output: the names are a contract (README, "The record")."""
 
     url: str
     outcome: Outcome
@@ -194,6 +198,25 @@ class Record(Struct, frozen=True, omit_defaults=False):
     attempts: int
     headers: dict[str, Any] | None = None
     links: list[str] | None = None
+
+
+def timestamp(seconds: float) -> str:
+    """Return seconds since the epoch as a record tells them: UTC, ISO 8601, milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def media_type(headers: Iterable[tuple[str, str]]) -> str | None:
+    """Return the media type that a Content-Type names, lower-cased, without parameters; None when there is none."""
+    value = next((value for name, value in headers if name == "content-type"), "")
+    return value.partition(";")[0].strip().lower()[:100] or None
+
+
+def joined_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by name, the values of one name joined with commas (RFC 9110 section 5.3)."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 class Snapshot(Struct, frozen=True):

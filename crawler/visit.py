@@ -6,9 +6,8 @@ ours is logged once with its URL, costs that one URL, and never stops the reacto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -20,8 +19,24 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import CrawlError
+from crawler.fetch.client import Fetch
 from crawler.frontier.sqlite import Candidate
-from crawler.model import Fetched, FetchFailed, Kind, Link, Outcome, PageLink, Parsed, Reason, Record, Task, Via
+from crawler.model import (
+    Fetched,
+    FetchFailed,
+    Kind,
+    Link,
+    Outcome,
+    PageLink,
+    Parsed,
+    Reason,
+    Record,
+    Task,
+    Via,
+    joined_headers,
+    media_type,
+    timestamp,
+)
 from crawler.parse.frames import ToParse
 from crawler.parse.refresh import refresh_target
 from crawler.policy import directives, retry, status
@@ -35,20 +50,6 @@ from crawler.store.refused import Refusal
 _log: Final = Logger()
 LINKS_AT_ONCE: Final = 1_000
 """Links that pass the door in one turn of the reactor: some 10 ms."""
-
-
-class Fetch(Protocol):
-    """`fetch.client.Fetcher.fetch`."""
-
-    def __call__(
-        self,
-        url: str,
-        *,
-        max_body: int | None = None,
-        accept: Sequence[str] | None = None,
-        on_sent: Callable[[float], None] | None = None,
-    ) -> Deferred[Fetched | FetchFailed]:
-        """Make one bounded exchange."""
 
 
 class Parts(Struct, frozen=True):
@@ -76,8 +77,8 @@ class Turn(Protocol):
     def over(self, answer: Fetched | FetchFailed) -> None:
         """The exchange is over: the host and the place in flight are free again."""
 
-    def pause(self, seconds: float) -> None:
-        """The host wants to be left alone."""
+    def pause(self, seconds: float, host: str | None = None) -> None:
+        """`host`, by default the one that was asked, wants to be left alone."""
 
     def storing(self) -> None:
         """The visit is decided and on its way to the disk: it can't be called back."""
@@ -313,10 +314,7 @@ class Visitor:
     def _with_extras(self, record: Record, visit: Visit) -> Record:
         values = {name: getattr(record, name) for name in record.__struct_fields__}
         if self._settings.store.record_headers and visit.answer is not None:
-            headers: dict[str, Any] = {}
-            for name, value in visit.answer.headers:
-                headers[name] = f"{headers[name]}, {value}" if name in headers else value
-            values["headers"] = headers
+            values["headers"] = joined_headers(visit.answer.headers)
         if self._settings.store.record_links and visit.parsed is not None:
             values["links"] = [link.url for link in visit.parsed.links]
         return Record(**values)
@@ -352,22 +350,21 @@ def _record(
     wall: float,
 ) -> Record:
     started = answer.started_at if answer is not None else wall
-    content_type = _media_type(answer) if answer is not None else None
     parsed_ok = parsed if parsed is not None and parsed.reason is None else None
     return Record(
         url=task.url,
         outcome=classified.outcome,
         reason=classified.reason,
-        detail=classified.detail or None,
+        detail=classified.detail or (parsed_ok.remarks() if parsed_ok else None),
         status=answer.status if answer is not None else None,
-        fetched_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        fetched_at=timestamp(started),
         elapsed_ms=round(answer.elapsed * 1000) if answer is not None else None,
         depth=task.depth,
         via=task.via,
         referrer=task.referrer,
         redirect_to=classified.redirect_to,
         ip=answer.ip if answer is not None else None,
-        content_type=content_type,
+        content_type=media_type(answer.headers) if answer is not None else None,
         charset=parsed_ok.charset if parsed_ok else None,
         bytes=parsed_ok.bytes if parsed_ok else None,
         digest=parsed_ok.digest if parsed_ok else None,
@@ -378,10 +375,3 @@ def _record(
         robots=robots,
         attempts=task.attempts + (answer is not None),
     )
-
-
-def _media_type(answer: Fetched | FetchFailed) -> str | None:
-    for name, value in answer.headers:
-        if name == "content-type":
-            return value.partition(";")[0].strip().lower()[:100] or None
-    return None

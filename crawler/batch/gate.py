@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.batch.requests import Requests
 from crawler.fetch.guard import Guard, parse_address
-from crawler.model import Fetched, FetchFailed, Reason
-from crawler.parse.decode import decode
+from crawler.model import Reason
+from crawler.parse.decode import decode_answer
 from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, robots_url
 
 Refusal = tuple[Reason, str]
@@ -72,7 +72,7 @@ class RobotsGate:
         url, hops, attempts = robots_url(origin), 0, 0
         while True:
             attempts += hops == 0
-            answer, body = _decoded(await self._requests.ask(url, max_body=MAX_ROBOTS_FETCH, errand=True))
+            answer, body = decode_answer(await self._requests.ask(url, max_body=MAX_ROBOTS_FETCH, errand=True), MAX_ROBOTS_FETCH)
             found = self._cache.learn(origin, answer, body, self._wall(), hops=hops, attempts=attempts)
             if isinstance(found, FollowRobots):
                 url, hops = found.url, found.hops
@@ -83,19 +83,6 @@ class RobotsGate:
                 url, hops = robots_url(origin), 0
             else:
                 return
-
-
-def _decoded(answer: Fetched | FetchFailed) -> tuple[Fetched | FetchFailed, bytes]:
-    """Return the answer and its decoded body; a body that can't be decoded makes the file unreachable, not empty.
-
-    A robots.txt is small: decoding it here, bounded, costs less than a trip to a worker.
-    """
-    if isinstance(answer, FetchFailed):
-        return answer, b""
-    decoded = decode(answer.body, answer.headers_named("content-encoding"), MAX_ROBOTS_FETCH)
-    if decoded.reason is None:
-        return answer, decoded.body
-    return FetchFailed(answer.url, decoded.reason, decoded.detail, answer.ip, answer.started_at, answer.elapsed, answer.status), b""
 
 
 class ListGuard(Guard):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
 
 from crawler import url as urls
-from crawler.model import Outcome, Reason, Record, Via
+from crawler.model import Outcome, Reason, Record, Via, joined_headers, timestamp
 from crawler.parse import charset as charsets
 
 
@@ -21,7 +19,10 @@ class Hop(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """The answer for one URL, whatever became of it: `outcome` says what, `reason` and `detail` why it is not ``fetched``."""
+    """The answer for one URL, whatever became of it: `outcome` says what, `reason` and `detail` why it is not ``fetched``,
+
+    or what was put up with.
+    """
 
     url: str  # as asked, canonical; one that is no URL stays as it was given
     final_url: str  # the last one asked; differs from `url` after redirects
@@ -83,7 +84,7 @@ def record_of(page: Page, *, headers: bool = False, links: bool = False) -> Reco
         reason=page.reason,
         detail=page.detail,
         status=page.status,
-        fetched_at=None if started is None else _timestamp(started),
+        fetched_at=None if started is None else timestamp(started),
         elapsed_ms=None if page.elapsed is None else round(page.elapsed * 1000),
         depth=0,
         via=Via.SEED,
@@ -100,17 +101,6 @@ def record_of(page: Page, *, headers: bool = False, links: bool = False) -> Reco
         canonical=page.canonical,
         robots=page.robots,
         attempts=page.attempts,
-        headers=_joined(page.headers) if headers and page.status is not None else None,
+        headers=joined_headers(page.headers) if headers and page.status is not None else None,
         links=page.links if links and page.ok else None,
     )
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _joined(headers: list[tuple[str, str]]) -> dict[str, Any]:
-    joined: dict[str, Any] = {}
-    for name, value in headers:
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,25 +16,12 @@ from twisted.python.failure import Failure
 
 from crawler import url as urls
 from crawler.config import Settings
+from crawler.fetch.client import Fetch
 from crawler.model import Fetched, FetchFailed
 from crawler.policy.outage import Outages
 from crawler.policy.politeness import Politeness
 
-_SWEEP: Final = 60.0  # seconds between two sweeps of idle hosts
-
-
-class Fetch(Protocol):
-    """`fetch.client.Fetcher.fetch`."""
-
-    def __call__(
-        self,
-        url: str,
-        *,
-        max_body: int | None = None,
-        accept: Sequence[str] | None = None,
-        on_sent: Callable[[float], None] | None = None,
-    ) -> Deferred[Fetched | FetchFailed]:
-        """Make one bounded exchange."""
+_SWEEP: Final = 0.5  # seconds between two looks at idle hosts
 
 
 class _Request:

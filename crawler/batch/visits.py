@@ -22,7 +22,8 @@ from crawler.errors import CrawlError, UsageError
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.job import canonical_seed
-from crawler.model import Fetched, FetchFailed, Kind, Outcome, Parsed, Reason, Snapshot
+from crawler.lag import LagMeter
+from crawler.model import Fetched, FetchFailed, Kind, Outcome, Parsed, Reason, Snapshot, media_type
 from crawler.parse.frames import ToParse
 from crawler.parse.pool import ParsePool
 from crawler.policy import directives, retry, status
@@ -30,8 +31,6 @@ from crawler.policy.robots import RobotsCache, product_token
 from crawler.policy.status import Classified
 from crawler.rate import Rate
 
-MAX_PARSE_BYTES: Final = 64 * 1024 * 1024  # of bodies waiting for the parse workers: beyond, nothing is asked
-_PARSE_AHEAD: Final = 16  # pages at the parse workers for each of them, likewise
 REMEMBERED_BYTES: Final = 64 * 1024 * 1024
 """Bytes of bodies remembered for URLs that come again in the list."""
 _log: Final = Logger()
@@ -76,7 +75,7 @@ class Batch:
         fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=self._guard)
         self._fetcher = fetcher
         self._pool = ParsePool(reactor, _workers_for(settings.parse, expected), self._token)
-        self._requests = Requests(reactor, fetcher.fetch, settings, has_room=self._parsers_have_room)
+        self._requests = Requests(reactor, fetcher.fetch, settings, has_room=lambda: self._pool.has_room)
         cache = RobotsCache(self._token, ttl=polite.robots_ttl, obey=polite.robots, max_delay=polite.max_delay, fetch=settings.fetch)
         self._gate = RobotsGate(reactor, self._requests, cache, time.time)
         self._waiters: dict[str, list[Deferred[Page]]] = {}
@@ -85,6 +84,7 @@ class Batch:
         self._known_bytes = 0
         self._started_at: float | None = None
         self._answers = _Answers()
+        self._lag = LagMeter(reactor, threshold=settings.service.stall_threshold)
 
     def page(self, given: str) -> Deferred[Page]:
         """Fire with the page of a URL, whatever the web makes of it; a name without scheme gets ``https://``.
@@ -111,6 +111,7 @@ class Batch:
         if self._started_at is None:
             self._started_at = self._reactor.seconds()
             self._pool.start()
+            self._lag.start()
         visit = self._visits[url] = Deferred.fromCoroutine(self._visit(url))
         visit.addBoth(self._visited, url)
 
@@ -147,6 +148,7 @@ class Batch:
         closing = [self._fetcher.close()]
         if self._started_at is not None:
             closing.append(self._pool.stop())
+            self._lag.stop()
         return gatherResults(closing).addCallback(lambda _: None)
 
     # -- the path of one URL ------------------------------------------------------------------------------------
@@ -230,9 +232,6 @@ class Batch:
             return replace(page, outcome=status.outcome_of(parsed.reason), reason=parsed.reason, detail=parsed.detail or None)
         return _with_contents(page, parsed, directives.combine(told, parsed.robots))
 
-    def _parsers_have_room(self) -> bool:
-        return self._pool.backlog < _PARSE_AHEAD * self._pool.size and self._pool.backlog_bytes < MAX_PARSE_BYTES
-
     # -- the view ------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
@@ -257,7 +256,7 @@ class Batch:
             waiting_hosts=self._requests.politeness.waiting(now)[:10],
             workers=stats.workers,
             worker_restarts=stats.restarts,
-            lag=0.0,
+            lag=self._lag.recent(),
         )
 
 
@@ -289,7 +288,6 @@ def _workers_for(settings: ParseSettings, expected: int | None) -> ParseSettings
 
 def _page(trail: _Trail, url: str, classified: Classified, answer: Fetched | FetchFailed | None) -> Page:
     """Return a page as far as it is known without its body."""
-    media_type = next((value for name, value in answer.headers if name == "content-type"), "") if answer is not None else ""
     return Page(
         url=trail.url,
         final_url=url,
@@ -298,7 +296,7 @@ def _page(trail: _Trail, url: str, classified: Classified, answer: Fetched | Fet
         detail=classified.detail or None,
         status=answer.status if answer is not None else None,
         headers=answer.headers if answer is not None else [],
-        content_type=media_type.partition(";")[0].strip().lower()[:100] or None,
+        content_type=media_type(answer.headers) if answer is not None else None,
         redirects=trail.hops,
         attempts=trail.attempts,
         ip=answer.ip if answer is not None else None,
@@ -310,6 +308,7 @@ def _page(trail: _Trail, url: str, classified: Classified, answer: Fetched | Fet
 def _with_contents(page: Page, parsed: Parsed, robots: list[str]) -> Page:
     return replace(
         page,
+        detail=parsed.remarks(),
         charset=parsed.charset,
         body=parsed.body,
         size=parsed.bytes,

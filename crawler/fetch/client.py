@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.http_headers import Headers
@@ -20,6 +20,20 @@ from crawler.model import Fetched, FetchFailed
 
 ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_ENCODING: Final = "gzip, deflate, br, zstd"
+
+
+class Fetch(Protocol):
+    """`Fetcher.fetch`, as its users see it."""
+
+    def __call__(
+        self,
+        url: str,
+        *,
+        max_body: int | None = None,
+        accept: Sequence[str] | None = None,
+        on_sent: OnSent | None = None,
+    ) -> Deferred[Fetched | FetchFailed]:
+        """Make one bounded exchange."""
 
 
 class Fetcher:

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import brotli
 from msgspec import Struct
 
-from crawler.model import Reason
+from crawler.model import Fetched, FetchFailed, Reason
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -167,6 +167,19 @@ def decode(body: bytes, encodings: list[str], limit: int, *, expect_text: bool =
             body = layer.body
             notes += ["gzip undeclared", *layer.notes]
     return _too_large(limit) if len(body) > limit else Decoded(body, notes)
+
+
+def decode_answer(answer: Fetched | FetchFailed, limit: int) -> tuple[Fetched | FetchFailed, bytes]:
+    """Return an answer and its decoded body of at most `limit` bytes; one that cannot be decoded is a failure, not an empty body."""
+    if isinstance(answer, FetchFailed):
+        return answer, b""
+    decoded = decode(answer.body, answer.headers_named("content-encoding"), limit)
+    if decoded.reason is None:
+        return answer, decoded.body
+    failed = FetchFailed(
+        answer.url, decoded.reason, decoded.detail, answer.ip, answer.started_at, answer.elapsed, answer.status, answer.headers
+    )
+    return failed, b""
 
 
 def _too_large(limit: int) -> Decoded:

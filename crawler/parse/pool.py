@@ -28,6 +28,10 @@ WINDOW: Final = 3
 """Pages in a worker's socket at once: one being parsed, one ready behind it, one on its way."""
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 """Bytes of bodies in a worker's socket; a larger body goes alone."""
+PAGES_AHEAD: Final = 32
+"""Pages not answered yet, for each worker, up to which the pool has room for more: some wait here while their workers are busy."""
+BYTES_AHEAD: Final = 64 * 1024 * 1024
+"""Bytes of their bodies, likewise."""
 START_TIME: Final = 30.0
 """Seconds a worker may take to say that it is ready."""
 START_DEATHS: Final = 5
@@ -142,6 +146,11 @@ class ParsePool:
         for _ in range(self.size):
             self._spawn()
         self._sweep()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more should be fetched to be parsed: what is given to `parse` beyond that is taken all the same."""
+        return self.backlog < PAGES_AHEAD * self.size and self.backlog_bytes < BYTES_AHEAD
 
     def parse(self, page: ToParse) -> Deferred[Parsed]:
         """Have a page parsed.

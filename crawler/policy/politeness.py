@@ -6,7 +6,7 @@ Invariants (held by `tests/unit/policy/test_politeness.py`):
 - two requests to a host are *sent* at least its delay apart: while one is started but not yet sent (it is still
   connecting), no other is started, unless the delay is zero;
 - a host is on the heap only when it has work and may start a request at the time it stands there with;
-- every operation costs O(log hosts).
+- every operation costs O(log hosts); `waiting` and `sweep` look at a bounded number of hosts.
 
 All times are seconds of one monotonic clock, passed in as `now`.
 """
@@ -14,7 +14,14 @@ All times are seconds of one monotonic clock, passed in as `now`.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass
+from typing import Final
+
+SLOWEST: Final = 256
+"""Hosts with the longest waits that `waiting` can tell of."""
+SWEPT_AT_ONCE: Final = 1_000
+"""Hosts that one `sweep` looks at: a fifth of a millisecond."""
 
 
 @dataclass(slots=True)
@@ -41,10 +48,13 @@ class Politeness:
         self._delay = delay
         self._floor = floor
         self._hosts: dict[str, HostState] = {}
+        self._in_turn: deque[str] = deque()  # the same hosts, in the order in which they are swept
+        self._in_flight: dict[str, HostState] = {}
+        self._slow: dict[str, HostState] = {}  # at least the `SLOWEST` hosts whose `next_at` is the latest
         self._heap: list[tuple[float, str]] = []
 
     def __repr__(self) -> str:
-        busy = sum(state.in_flight for state in self._hosts.values())
+        busy = sum(state.in_flight for state in self._in_flight.values())
         return f"<Politeness hosts={len(self._hosts)} in_flight={busy} scheduled={len(self._heap)}>"
 
     def state(self, host: str) -> HostState:
@@ -52,6 +62,9 @@ class Politeness:
         found = self._hosts.get(host)
         if found is None:
             found = self._hosts[host] = HostState(self._delay, self._floor)
+            self._in_turn.append(host)
+            if self._floor:
+                self._note_slow(host, found)
         return found
 
     def offer(self, host: str, now: float) -> None:
@@ -96,19 +109,22 @@ class Politeness:
         state = self.state(host)
         state.in_flight += 1
         state.unsent += 1
-        state.next_at = max(state.next_at, now + state.delay)
+        self._in_flight[host] = state
+        self._rest(host, state, now + state.delay)
 
     def sent(self, host: str, now: float, *, again: bool = False) -> None:
         """Note that a started request was written to its connection at `now` (`again`: once more, on a fresh one)."""
         state = self.state(host)
         if not again and state.unsent:
             state.unsent -= 1
-        state.next_at = max(state.next_at, now + state.delay)
+        self._rest(host, state, now + state.delay)
 
     def finish(self, host: str, *, was_sent: bool) -> None:
         """Note that a request is over: answered, failed or given up."""
         state = self.state(host)
         state.in_flight -= 1
+        if not state.in_flight:
+            del self._in_flight[host]
         if not was_sent and state.unsent:
             state.unsent -= 1
 
@@ -117,21 +133,42 @@ class Politeness:
         state = self.state(host)
         if delay > state.delay:
             state.delay = delay
-            state.next_at = max(state.next_at, now + delay)
+            self._rest(host, state, now + delay)
 
     def pause(self, host: str, until: float) -> None:
         """Let `host` rest until `until`: back-off, Retry-After."""
-        state = self.state(host)
-        state.next_at = max(state.next_at, until)
+        self._rest(host, self.state(host), until)
+
+    def _rest(self, host: str, state: HostState, until: float) -> None:
+        if until > state.next_at:
+            state.next_at = until
+            self._note_slow(host, state)
+
+    def _note_slow(self, host: str, state: HostState) -> None:
+        """Keep in mind that `host` waits. A host is dropped when `SLOWEST` others wait longer, which they go on doing: waits only grow."""
+        self._slow[host] = state
+        if len(self._slow) >= 2 * SLOWEST:
+            self._slow = dict(heapq.nlargest(SLOWEST, self._slow.items(), key=lambda item: item[1].next_at))
 
     def waiting(self, now: float) -> list[tuple[str, float, int]]:
-        """Return hosts that are in flight or must wait: (name, seconds to wait, in flight), the longest wait first."""
-        rows = [(name, max(0.0, state.next_at - now), state.in_flight) for name, state in self._hosts.items()]
+        """Return hosts that must wait, at least the `SLOWEST` slowest, and all in flight: (name, seconds to wait, in flight).
+
+        The longest wait comes first.
+        """
+        hosts = self._slow | self._in_flight
+        rows = [(name, max(0.0, state.next_at - now), state.in_flight) for name, state in hosts.items()]
         return sorted((row for row in rows if row[1] > 0 or row[2]), key=lambda row: (-row[1], -row[2], row[0]))
 
     def sweep(self, now: float) -> None:
-        """Drop what is known of hosts that are idle and owe nothing: memory is bounded by the hosts with work."""
-        for name, state in list(self._hosts.items()):
+        """Look at the next hosts in turn and drop what is known of those that are idle and owe nothing: it can be known anew.
+
+        Called again and again it bounds memory by the hosts with work and those with a delay of their own.
+        """
+        for _ in range(min(len(self._in_turn), SWEPT_AT_ONCE)):
+            name = self._in_turn.popleft()
+            state = self._hosts[name]
             idle = not state.in_flight and state.scheduled_at is None and state.next_at <= now
             if idle and state.delay == self._delay:
                 del self._hosts[name]
+            else:
+                self._in_turn.append(name)

@@ -279,6 +279,18 @@ async def test_a_robots_txt_that_fails_first_is_asked_again(tmp_path: Path) -> N
         assert web.paths() == ["/robots.txt"] * 3 + ["/"]
 
 
+async def test_a_robots_txt_that_fails_on_another_host_is_asked_again_later(tmp_path: Path) -> None:
+    robots = first(status(503), status(503), text("User-agent: *\nDisallow: /no"))
+    async with small_web({"/": html("/no"), "/no": html(), "127.0.0.2/r": robots}, hosts=2) as web:
+        web.pages["127.0.0.1/robots.txt"] = moved(web.url("/r", 2))
+        _, records = await crawl(tmp_path / "home", [web.url(), web.url("/x", 2)], fetch__retry_delay=0.3)
+        assert {outcomes(records, web)[path] for path in ("/", "/no")} == {"fetched", "denied:robots"}
+        begun = web.times("/robots.txt")
+        assert len(begun) == 3
+        assert begun[1] - begun[0] >= 0.29
+        assert begun[2] - begun[1] >= 0.59
+
+
 async def test_a_robots_txt_that_never_comes_denies_all_and_ends(tmp_path: Path) -> None:
     async with small_web({"/": html(), "/robots.txt": status(500)}) as web:
         result, records = await crawl(tmp_path / "home", [web.url(), web.url("/a")])
@@ -415,7 +427,7 @@ async def test_many_hosts_of_which_memory_holds_a_part_are_all_crawled(tmp_path:
 
 async def test_back_pressure_from_a_slow_disk_and_few_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawler.engine._STORE_AHEAD", 1)
-    monkeypatch.setattr("crawler.engine._PARSE_AHEAD", 1)
+    monkeypatch.setattr("crawler.parse.pool.PAGES_AHEAD", 1)
     async with small_web(tree(60)) as web:
         result, _ = await crawl(tmp_path / "home", [web.url("/0")], store__commit_pages=1, fetch__concurrency=3, store__commit_interval=0.2)
         assert result.fetched == 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler.model import Fetched, FetchFailed, Reason
-from crawler.policy.outage import FAILURES_UNTIL_DOWN, LONGEST_PAUSE, Outages
+from crawler.policy.outage import FAILURES_UNTIL_DOWN, LONGEST_PAUSE, MOST_HOSTS, Outages
 
 
 def failed(reason: Reason = Reason.CONNECT, detail: str = "connection refused") -> FetchFailed:
@@ -59,3 +59,20 @@ def test_the_detail_stays_short() -> None:
     found = outages.given_up("a")
     assert found is not None
     assert len(found[1]) == 300
+
+
+def test_what_is_remembered_is_bounded_and_the_latest_stay() -> None:
+    outages = Outages(1.0)
+    for number in range(MOST_HOSTS + 10):
+        outages.learn(f"h{number}", failed())
+    assert len(outages._failing) == MOST_HOSTS
+    assert outages.learn("h0", failed()) == 0  # forgotten: the first of a new row
+    assert outages.learn(f"h{MOST_HOSTS}", failed()) == 1
+
+
+def test_an_answer_that_comes_late_does_not_bring_back_a_host_that_was_given_up() -> None:
+    outages = Outages(1.0)
+    for _ in range(FAILURES_UNTIL_DOWN):
+        outages.learn("a", failed())
+    outages.learn("a", ANSWER)
+    assert outages.given_up("a") is not None

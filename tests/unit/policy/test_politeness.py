@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.policy.politeness import Politeness
+from crawler.policy.politeness import SLOWEST, SWEPT_AT_ONCE, Politeness
 
 
 def make(per_host: int = 2, delay: float = 1.0, floor: float = 0.0) -> Politeness:
@@ -152,6 +152,34 @@ def test_waiting_names_the_longest_wait_first() -> None:
     assert polite.waiting(1) == [("slow", 49, 0), ("busy", 0.0, 1)]
     polite.finish("busy", was_sent=True)
     assert polite.waiting(50) == []
+
+
+def test_the_slowest_of_many_hosts_are_told_whatever_the_order_in_which_they_came() -> None:
+    polite = make(delay=1.0)
+    waits = list(range(5000))
+    random.Random(7).shuffle(waits)
+    for wait in waits:
+        polite.pause(f"h{wait}", wait)
+    polite.start("busy", 0)
+    assert polite.waiting(10)[:3] == [("h4999", 4989.0, 0), ("h4998", 4988.0, 0), ("h4997", 4987.0, 0)]
+    assert [name for name, _, _ in polite.waiting(4999 - SLOWEST + 0.5)] == [
+        *(f"h{wait}" for wait in range(4999, 4999 - SLOWEST, -1)),
+        "busy",
+    ]
+    assert len(polite._slow) < 2 * SLOWEST
+
+
+def test_many_idle_hosts_are_dropped_in_several_sweeps() -> None:
+    polite = make()
+    for number in range(2 * SWEPT_AT_ONCE + 1):
+        polite.start(f"h{number}", 0)
+        polite.finish(f"h{number}", was_sent=True)
+    polite.offer("scheduled", 0)
+    left = []
+    for _ in range(4):
+        polite.sweep(100)
+        left.append(len(polite._hosts))
+    assert left == [SWEPT_AT_ONCE + 2, 2, 1, 1]
 
 
 def test_sweeping_drops_the_idle_and_nobody_else() -> None:
