@@ -16,16 +16,15 @@ from crawler.errands import RobotsErrands
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.guard import Guard
-from crawler.frontier.sqlite import SqliteFrontier
+from crawler.frontier.sqlite import SqliteFrontier, seed_redirects
 from crawler.frontier.window import Window
 from crawler.job import Job
 from crawler.lag import LagMeter
 from crawler.model import Link, Via
 from crawler.parse.pool import ParsePool
-from crawler.policy.admit import DEPTH_RULE, Door
+from crawler.policy.admit import DEPTH_RULE, Door, make_door
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
-from crawler.policy.scope import Scope
 from crawler.recent import RecentKeys
 from crawler.store.commit import Admission, Writer
 from crawler.store.home import Home
@@ -52,7 +51,7 @@ def build_crawl(
     settings = job.settings
     scope, polite = settings.scope, settings.politeness
     token, now = product_token(polite.user_agent), reactor.seconds()
-    door = make_door(job, extensions=_seed_redirects(home))
+    door = make_door(job.seeds, settings, seed_redirects(home.connection))
     frontier = SqliteFrontier(home.connection, depth=scope.depth, host_budget=scope.max_pages_per_host)
     floor = now + polite.delay if home.resumed else 0.0  # the last run may have asked any host just now
     politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
@@ -82,18 +81,6 @@ def build_crawl(
         lag=LagMeter(reactor, threshold=settings.service.stall_threshold, on_stall=on_stall),
         closers=[fetcher.close, pool.stop],
     )
-
-
-def make_door(job: Job, *, extensions: list[str] | None = None) -> Door:
-    """Return the door of a job; `extensions` are URLs that its seeds redirected to."""
-    scope = Scope(job.seeds, job.settings.scope)
-    for url in extensions or []:
-        scope.extend(url)
-    return Door(scope, depth=job.settings.scope.depth, max_redirects=job.settings.fetch.max_redirects)
-
-
-def _seed_redirects(home: Home) -> list[str]:
-    return [url for (url,) in home.connection.execute("SELECT url FROM urls WHERE via = ? AND depth = 0", (Via.REDIRECT,))]
 
 
 def _seeds(job: Job, door: Door) -> Admission:

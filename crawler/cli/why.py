@@ -13,9 +13,8 @@ from crawler.cli.report import clean
 from crawler.errors import Exit
 from crawler.job import Job, canonical_seed
 from crawler.model import Link, Record, Via
-from crawler.policy.admit import DEPTH_RULE, TRAPS_RULE, Door
+from crawler.policy.admit import DEPTH_RULE, TRAPS_RULE, make_door
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
-from crawler.policy.scope import Scope
 from crawler.store.reader import HomeReader, Known
 
 MEANINGS: Final = {
@@ -46,7 +45,7 @@ def command(home: str, url: str, as_json: bool) -> Exit:
         canonical = canonical_seed(url)
         known = reader.known(canonical)
         job = reader.job()
-        trail = explain(job, known, seed_targets(reader, job))
+        trail = explain(job, known, reader.seed_redirects())
         robots = robots_verdict(job, canonical, reader.robots(urls.origin(canonical)))
     finally:
         reader.close()
@@ -58,23 +57,9 @@ def command(home: str, url: str, as_json: bool) -> Exit:
     return Exit.FINISHED
 
 
-def seed_targets(reader: HomeReader, job: Job) -> list[str]:
-    """Return the URLs that the seeds redirected to: they belong to the scope as if they had been asked for."""
-    found: list[str] = []
-    for seed in job.seeds:
-        record = reader.known(seed).record
-        while record is not None and record.redirect_to is not None and record.redirect_to not in found:
-            found.append(record.redirect_to)
-            record = reader.known(record.redirect_to).record
-    return found
-
-
 def explain(job: Job, known: Known, extensions: list[str]) -> list[tuple[str, bool]]:
     """Return the rules of the one door, in order, as they answer for a link to the URL."""
-    scope = Scope(job.seeds, job.settings.scope)
-    for extension in extensions:
-        scope.extend(extension)
-    door = Door(scope, depth=job.settings.scope.depth, max_redirects=job.settings.fetch.max_redirects)
+    door = make_door(job.seeds, job.settings, extensions)
     via = Via(known.via) if known.via else Via.SEED if known.url in job.seeds else Via.LINK
     return door.explain(Link(known.url, via, known.depth or 0, known.referrer))
 

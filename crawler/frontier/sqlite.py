@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from msgspec import Struct
 
 from crawler.frontier.window import Place
 from crawler.model import Kind, Outcome, Task, Via
+from crawler.url import fingerprint
 from crawler.url import host as url_host
 
 SCHEMA: Final = """
@@ -54,6 +56,10 @@ CREATE TABLE edges (          -- kept under a depth limit only: where a shorter 
 );
 """
 
+REHASHES: Final = 64
+"""Keys that a URL may have: its fingerprint, and others for when that is another URL's."""
+
+_HOSTS_REMEMBERED: Final = 65_536  # ids of hosts in memory; others are looked up
 _ENCODE: Final = msgspec.json.encode
 _DECODE: Final = msgspec.json.decode
 
@@ -103,8 +109,7 @@ class SqliteFrontier:
         self._depth = depth
         self._host_budget = host_budget
         self._rehash = other_key or rehash
-        self._host_ids: dict[str, int] = dict(connection.execute("SELECT name, id FROM hosts"))
-        self._host_admitted: dict[str, int] = dict(connection.execute("SELECT name, admitted FROM hosts"))
+        self._host_id = lru_cache(maxsize=_HOSTS_REMEMBERED)(self._find_host)
         stored = connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()
         self._seq = int(stored[0]) if stored else 0
 
@@ -157,7 +162,7 @@ class SqliteFrontier:
 
     def _rekeyed(self, candidate: Candidate) -> Candidate:
         """Give a URL whose fingerprint is another URL's the first of its other keys that is free, or its own already."""
-        for attempt in range(1, 64):
+        for attempt in range(1, REHASHES):
             key = self._rehash(candidate.url, attempt)
             row = self._db.execute("SELECT url FROM urls WHERE key = ?", (key,)).fetchone()
             if row is None or row[0] == candidate.url:
@@ -175,7 +180,8 @@ class SqliteFrontier:
                 continue
             left = room.get(candidate.host)
             if left is None:
-                left = self._host_budget - self._host_admitted.get(candidate.host, 0)
+                row = self._db.execute("SELECT admitted FROM hosts WHERE name = ?", (candidate.host,)).fetchone()
+                left = self._host_budget - (row[0] if row else 0)
             if left > 0:
                 kept.append(candidate)
             else:
@@ -212,19 +218,15 @@ class SqliteFrontier:
             "INSERT INTO queue (host, rank, seq, key) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
             (_ENCODE(rows).decode(),),
         )
-        for name, more in grown.items():
-            self._host_admitted[name] = self._host_admitted.get(name, 0) + more
         self._db.execute(
-            "UPDATE hosts SET admitted = j.value ->> 1 FROM json_each(?) j WHERE hosts.id = j.value ->> 0",
-            (_ENCODE([(self._host_ids[name], self._host_admitted[name]) for name in grown]).decode(),),
+            "UPDATE hosts SET admitted = admitted + (j.value ->> 1) FROM json_each(?) j WHERE hosts.id = j.value ->> 0",
+            (_ENCODE([(self._host_id(name), more) for name, more in grown.items()]).decode(),),
         )
 
-    def _host_id(self, name: str) -> int:
-        known = self._host_ids.get(name)
-        if known is None:
-            known = int(self._db.execute("INSERT INTO hosts (name) VALUES (?) RETURNING id", (name,)).fetchone()[0])
-            self._host_ids[name] = known
-        return known
+    def _find_host(self, name: str) -> int:
+        """Return the id of a host, which it is given on first sight; asked through `_host_id`, which remembers."""
+        row = self._db.execute("SELECT id FROM hosts WHERE name = ?", (name,)).fetchone()
+        return int((row or self._db.execute("INSERT INTO hosts (name) VALUES (?) RETURNING id", (name,)).fetchone())[0])
 
     # -- shorter paths -------------------------------------------------------------------------------------------
 
@@ -300,7 +302,7 @@ class SqliteFrontier:
         """Take leased URLs out of the queue and store their outcome and where their record begins."""
         self._db.execute(
             "DELETE FROM queue WHERE (host, rank, seq) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))",
-            (_ENCODE([(self._host_ids[task.host], task.rank, task.seq) for task, _, _ in rows]).decode(),),
+            (_ENCODE([(self._host_id(task.host), task.rank, task.seq) for task, _, _ in rows]).decode(),),
         )
         self._db.execute(
             "UPDATE urls SET state = 1, outcome = j.value ->> 1, line = j.value ->> 2 FROM json_each(?) j WHERE urls.key = j.value ->> 0",
@@ -311,7 +313,7 @@ class SqliteFrontier:
         """Store that `task` was tried `attempts` times and waits until `not_before` (seconds since the epoch)."""
         self._db.execute(
             "UPDATE queue SET attempts = ?, not_before = ? WHERE host = ? AND rank = ? AND seq = ?",
-            (attempts, not_before, self._host_ids[task.host], task.rank, task.seq),
+            (attempts, not_before, self._host_id(task.host), task.rank, task.seq),
         )
 
     def pause_host(self, host: str, until: float) -> None:
@@ -326,8 +328,9 @@ class SqliteFrontier:
         rows = self._json(
             "SELECT json_group_array(json_array(key, url, kind, depth, via, referrer, hops, attempts, rank, seq, not_before)) FROM ("
             "SELECT q.key, u.url, u.kind, u.depth, u.via, u.referrer, u.hops, q.attempts, q.rank, q.seq, q.not_before FROM queue q"
-            " JOIN urls u ON u.key = q.key WHERE q.host = ? AND (q.rank, q.seq) > (?, ?) ORDER BY q.rank, q.seq LIMIT ?)",
-            self._host_ids.get(host, -1),
+            " JOIN urls u ON u.key = q.key WHERE q.host = (SELECT id FROM hosts WHERE name = ?) AND (q.rank, q.seq) > (?, ?)"
+            " ORDER BY q.rank, q.seq LIMIT ?)",
+            host,
             *after,
             limit,
         )
@@ -344,7 +347,17 @@ class SqliteFrontier:
         ).fetchall()
 
 
+def keys_of(url: str) -> list[int]:
+    """Return every key that a URL may be stored under, its fingerprint first."""
+    return [fingerprint(url), *(rehash(url, attempt) for attempt in range(1, REHASHES))]
+
+
 def rehash(url: str, attempt: int) -> int:
     """Return the `attempt`-th other key of a URL, for when its fingerprint is another URL's."""
     value: int = xxhash.xxh3_64_intdigest(url.encode(), seed=attempt)
     return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def seed_redirects(connection: sqlite3.Connection) -> list[str]:
+    """Return the URLs that seeds redirected to: they extend the scope of the crawl (`policy.admit.Door`)."""
+    return [url for (url,) in connection.execute("SELECT url FROM urls WHERE via = ? AND depth = 0", (Via.REDIRECT,))]

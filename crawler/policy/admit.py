@@ -5,10 +5,11 @@ What the door cannot know, *seen before?* and *budget left?*, the frontier answe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from crawler import url as urls
+from crawler.config import Settings
 from crawler.model import Kind, Link, Via
 from crawler.policy import traps
 from crawler.policy.scope import Rule, Scope
@@ -84,6 +85,14 @@ class Door:
 
     def _is_seed_redirect(self, link: Link) -> bool:
         return link.via is Via.REDIRECT and link.depth == 0 and link.referrer is not None and self._scope.is_seed(link.referrer)
+
+
+def make_door(seeds: list[str], settings: Settings, extensions: Iterable[str] = ()) -> Door:
+    """Return the door of a crawl; `extensions` are the URLs that its seeds redirected to in earlier runs."""
+    scope = Scope(seeds, settings.scope)
+    for url in extensions:
+        scope.extend(url)
+    return Door(scope, depth=settings.scope.depth, max_redirects=settings.fetch.max_redirects)
 
 
 def _is_declared_sitemap(link: Link) -> bool:

@@ -129,6 +129,8 @@ class Home:
     def _check_output(self, path: Path, *, overwrite: bool) -> None:
         if any(path == output.path for output in self.outputs):
             raise UsageError(f"--output {path}: given twice")
+        if not _is_utf8(path):
+            raise UsageError(f"--output {str(path)!r}: the name is not UTF-8; choose another")
         if path.parent == self.folder and path.name in _OWN:
             raise UsageError(f"--output {path}: this file is the home's own; choose another name")
         if not path.parent.is_dir():
@@ -212,6 +214,15 @@ class Home:
             output.close()
         self.connection.close()
         os.close(self._lock_fd)
+
+
+def _is_utf8(path: Path) -> bool:
+    """Say whether a path can be kept in the database and told in JSON."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_log(path: Path, length: int) -> Iterator[Record]:

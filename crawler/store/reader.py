@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from crawler.errors import HomeError
-from crawler.frontier.sqlite import State, rehash
+from crawler.frontier.sqlite import State, keys_of, seed_redirects
 from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
@@ -91,18 +91,22 @@ class HomeReader:
         row = self._db.execute("SELECT entry FROM robots WHERE origin = ?", (origin,)).fetchone()
         return row[0] if row else None
 
+    def seed_redirects(self) -> list[str]:
+        """Return the URLs that the seeds redirected to: they belong to the scope as if they had been asked for."""
+        return seed_redirects(self._db)
+
     def known(self, url: str) -> Known:
         """Return what is known of a canonical URL."""
-        keys = (fingerprint(url), rehash(url, 1), rehash(url, 2))
+        keys = msgspec.json.encode(keys_of(url)).decode()
         row = self._db.execute(
-            "SELECT state, line, depth, via, referrer FROM urls WHERE key IN (?, ?, ?) AND url = ?", (*keys, url)
+            "SELECT key, state, line, depth, via, referrer FROM urls WHERE key IN (SELECT value FROM json_each(?)) AND url = ?", (keys, url)
         ).fetchone()
         if row is None:
             return self._refused(url)
-        state, line, depth, via, referrer = row
+        key, state, line, depth, via, referrer = row
         name = State(state).name.lower()
         record = self._record_at(line) if state == State.DONE else None
-        return Known(url, name, record=record, depth=depth, via=via, referrer=referrer, attempts=self._attempts(url))
+        return Known(url, name, record=record, depth=depth, via=via, referrer=referrer, attempts=self._attempts(key))
 
     def _refused(self, url: str) -> Known:
         row = self._db.execute("SELECT rule, referrer FROM refused WHERE key = ? AND url = ?", (fingerprint(url), url)).fetchone()
@@ -117,8 +121,8 @@ class HomeReader:
         except OSError as error:
             raise unreadable(path, error) from error
 
-    def _attempts(self, url: str) -> int | None:
-        row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (fingerprint(url),)).fetchone()
+    def _attempts(self, key: int) -> int | None:
+        row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
 
