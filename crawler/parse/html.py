@@ -16,12 +16,12 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 from crawler.model import PageLink
 from crawler.parse.links import References, Resolver
 from crawler.parse.refresh import refresh_target
+from crawler.policy.directives import combine, meta_directives
 from crawler.url import canonicalise
 
 MAX_TITLE: Final = 1000
 MAX_DESCRIPTION: Final = 2000
 MAX_LANGUAGE: Final = 64
-MAX_DIRECTIVES: Final = 50
 MAX_DIRECTIVE: Final = 100
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # but for those that are white space
@@ -90,10 +90,8 @@ class _Head:
             references.add(href, "nofollow" in relations)
 
     def _add_robots(self, content: str) -> None:
-        for part in content[: MAX_DIRECTIVES * MAX_DIRECTIVE].split(","):
-            directive = _clean(part.lower(), MAX_DIRECTIVE)
-            if directive and directive not in self.robots and len(self.robots) < MAX_DIRECTIVES:
-                self.robots.append(directive)
+        said = [directive[:MAX_DIRECTIVE].rstrip() for directive in meta_directives(_CONTROLS.sub("", content))]
+        self.robots = combine(self.robots, said)
 
 
 def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_links: bool) -> Document:

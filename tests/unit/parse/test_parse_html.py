@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.parse.html import MAX_DESCRIPTION, MAX_DIRECTIVES, MAX_TITLE, extract
+from crawler.parse.html import MAX_DESCRIPTION, MAX_TITLE, extract
 from crawler.parse.links import Resolver
 from crawler.parse.refresh import refresh_target
+from crawler.policy.directives import MAX_DIRECTIVES
 from crawler.url import MAX_URL_LENGTH, canonicalise, fingerprint
 
 URL = "http://h.example/d/e/page.html?q=1"
@@ -171,6 +172,11 @@ def test_description_language_and_canonical():
         ("<meta name=otherbot content=nofollow>", []),
         ("<meta name=robots content=',, ,'>", []),
         ("<meta name=robots>", []),
+        (
+            "<meta name=robots content='unavailable_after: Fri, 25 Jun 2010 15:00:00 GMT, nofollow'>",
+            ["unavailable_after: fri, 25 jun 2010 15:00:00 gmt", "nofollow"],
+        ),
+        ("<meta name=robots content='no\x1bindex'><meta name=robots content='noindex, none'>", ["noindex", "none"]),
         ("<body><meta name=robots content=noindex>", ["noindex"]),
     ],
 )
