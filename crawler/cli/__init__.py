@@ -117,9 +117,11 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def complain(message: str, code: Exit) -> Exit:
-    """Write a message to standard error, each line marked as ours, and return `code`."""
+    """Write a message to standard error and return `code`."""
+    from crawler.cli import report
+
     with contextlib.suppress(OSError):  # a terminal that is gone, a full disk
-        click.echo("\n".join(f"crawl: {line}" for line in message.splitlines() or [""]), err=True)
+        report.complain(message)
     return code
 
 

@@ -53,7 +53,7 @@ def batch_sections() -> list[Section]:
 
 
 @click.command(cls=SectionedCommand, sections=batch_sections(), epilog=EPILOG, options_metavar="[OPTIONS]")
-@click.argument("urls", nargs=-1, metavar="URL...")
+@click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.pass_context
 def command(ctx: click.Context, /, urls: tuple[str, ...], **_options: Any) -> Exit:
     """Fetch a fixed list of URLs: one answer each, in the order of the list.

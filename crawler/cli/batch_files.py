@@ -14,6 +14,7 @@ from typing import Final
 
 from crawler import url as urls
 from crawler.batch import Page
+from crawler.cli.files import give_usual_mode, refuse_unwritable
 from crawler.errors import StoreError, UsageError
 from crawler.model import Record
 from crawler.store.outputs import encoder, format_of
@@ -111,9 +112,7 @@ class RecordFile:
         """Open the temporary file. Raises UsageError when that cannot be, or `path` exists and is not to be replaced."""
         self.path = Path(path)
         self._encoder = encoder(format_of(path))
-        refuse_existing(self.path, overwrite=overwrite)
-        if not self.path.parent.is_dir():
-            raise UsageError(f"--output {path}: the folder {self.path.parent} does not exist")
+        refuse_unwritable(self.path, overwrite=overwrite)
         try:
             fd, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part")
         except OSError as error:
@@ -135,10 +134,10 @@ class RecordFile:
         """Make it durable and give it its name. Raises StoreError; UsageError when that name has come to exist since."""
         try:
             self._file.flush()
-            os.fchmod(self._file.fileno(), 0o666 & ~_umask())
+            give_usual_mode(self._file.fileno())
             os.fsync(self._file.fileno())
             self._file.close()
-            refuse_existing(self.path, overwrite=self._overwrite)
+            refuse_unwritable(self.path, overwrite=self._overwrite)
             self.part.replace(self.path)
         except OSError as error:
             raise StoreError(f"--output {self.path}: cannot be written: {error.strerror}; the records are in {self.part}") from error
@@ -152,23 +151,6 @@ class RecordFile:
                 return True
             self.part.unlink()
         return False
-
-
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError when `path` is something, and not a file that may be replaced."""
-    if path.is_dir():
-        raise UsageError(f"--output {path}: is a folder; name a file in it")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"--output {path}: is not a regular file; name another, or leave --output out and redirect standard output")
-    if not overwrite and (path.exists() or path.is_symlink()):
-        raise UsageError(f"--output {path}: exists already; choose another name, or --overwrite replaces it")
-
-
-def _umask() -> int:
-    """Return the file mode mask; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 class PageFolder:

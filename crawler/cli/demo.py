@@ -37,7 +37,7 @@ SETTINGS: Final = {
 )
 @click.option("--reactor", type=choice_of("service.reactor"), default="default", help="Twisted's event loop.")
 @click.option("--serve", "serve_only", is_flag=True, help="Only serve the demo site, until Ctrl-C, for crawls of your own.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The site's port on 127.0.0.1.  [default: a free one]")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="The site's port on 127.0.0.1.  [default: a free one]")
 def command(folder: str, serve_only: bool, port: int, reactor: str, **reporting: Any) -> Exit:
     """Crawl a small site that this program serves itself on 127.0.0.1, and say what was seen.
 

@@ -13,13 +13,13 @@ from typing import Final
 
 import click
 
+from crawler.cli.files import give_usual_mode, refuse_unwritable
 from crawler.cli.quantities import plural
 from crawler.errors import Exit, StoreError, UsageError
 from crawler.model import Outcome, Record
 from crawler.store.outputs import FORMATS, encoder, format_of
 from crawler.store.reader import HomeReader
 
-OUTCOME: Final = click.Choice([outcome.value for outcome in Outcome])
 _BATCH: Final = 1_000  # records encoded at once
 
 
@@ -71,14 +71,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], obje
 
     Raises UsageError when `path` exists and may not be replaced or has no folder, StoreError when the disk does not take it.
     """
-    if path.is_dir():
-        raise UsageError(f"--output {path}: is a folder; name a file")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"--output {path}: is not a regular file; name another, or leave --output out and redirect standard output")
-    if path.exists() and not overwrite:
-        raise UsageError(f"--output {path}: exists already; choose another name, or --overwrite replaces it")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--output {path}: the folder {path.absolute().parent} does not exist; make it first")
+    refuse_unwritable(path, overwrite=overwrite)
     temporary = ""
     try:
         with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as file:
@@ -86,7 +79,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], obje
             yield file.write
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            give_usual_mode(file.fileno())
         Path(temporary).replace(path)
     except OSError as error:
         _remove(temporary)
@@ -99,9 +92,3 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], obje
 def _remove(temporary: str) -> None:
     if temporary:
         Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

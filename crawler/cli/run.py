@@ -30,7 +30,7 @@ EPILOG: Final = (
 
 
 @click.command(cls=SectionedCommand, sections=run_sections(), epilog=EPILOG, options_metavar="[OPTIONS]")
-@click.argument("seeds", nargs=-1, metavar="URL...")
+@click.argument("seeds", nargs=-1, metavar="[URL]...")
 @click.pass_context
 def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> Exit:
     """Crawl from one or more URLs and keep one record per URL.
