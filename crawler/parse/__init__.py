@@ -13,7 +13,8 @@ a process that may die. The reactor's side (`pool`) sends a page to a worker ove
 
 Within a worker everything is a pure function: `page.parse_page` runs `decode` (Content-Encoding, bounded), `charset` (the WHATWG
 rules), then `html` with `links`, or `sitemap`. None of them raises for what a page contains; deviations that were tolerated are
-told in ``Parsed.notes``.
+told in ``Parsed.notes``, and in the record's detail.
 
-The reactor's process imports `pool` and `frames` only: never lxml, selectolax or a decompressor. A worker never imports Twisted.
+The reactor's process never imports lxml or selectolax; it decodes one kind of body itself, robots.txt, which is small. A worker never
+imports Twisted.
 """

@@ -1,4 +1,4 @@
-"""Every command of the README runs as it stands there, against the demo site in place of https://example.com/."""
+"""Every command of the README runs as it stands there, against the demo site in place of https://example.com/ and example.org."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     variables = environment(tmp_path) | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     home = f"{demo_site.removeprefix('http://').rstrip('/').replace(':', '-')}.crawl"
     script = "\n".join(block for block in BLOCKS if block not in SET_UP)
-    script = script.replace("https://example.com/", demo_site).replace("example.com.crawl", home)
+    script = script.replace("https://example.com/", demo_site).replace("https://example.org/", demo_site).replace("example.com.crawl", home)
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],
         cwd=work,
@@ -65,7 +65,8 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr[-3000:]
     made = {path.name for path in work.iterdir()}
-    assert {home, "some.crawl", "both.crawl", "pages.jsonl", "pages.csv", "example.csv", "answers.jsonl"} <= made
+    assert {home, "some.crawl", "both.crawl", "pages.jsonl", "pages.csv", "example.csv"} <= made
+    assert {"answers.jsonl", "answers.csv", "pages", "index.html"} <= made
     assert "denied (robots)" in done.stdout
 
 
