@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -139,20 +137,6 @@ def test_reading_a_home_that_does_not_exist(crawl: Crawl, tmp_path: Path, comman
     done = crawl(command, tmp_path / "absent", *(["http://127.0.0.1/"] if command == "why" else []))
     check_refused(done, UNAVAILABLE, str(tmp_path / "absent"))
     assert not (tmp_path / "absent").exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB of its own, which only root can mount."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "crawl-test", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a full disk needs the right to mount one: run the tests as root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(folder: Path, leave: int) -> Path:

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 from scripted_server import Script, answer, serving
+from sites.mangled import mangled
 from twisted.internet import reactor
 
 from crawler.config import FetchSettings
@@ -290,7 +291,7 @@ WELL_FORMED = [
 async def test_any_bytes_are_a_value_and_leave_no_traceback(seed: int) -> None:
     """Well-formed answers with bytes changed, dropped, doubled and cut, over kept connections as they come."""
     chance = random.Random(seed)
-    with serving({"/": [[mangled(chance), "close"] for _ in range(100)]}) as server:
+    with serving({"/": [[mangled(chance, WELL_FORMED, joined=False), "close"] for _ in range(100)]}) as server:
         fetcher = make_fetcher(server.url(), timeout=1.0)
         results = [await fetcher.fetch(server.url()) for _ in range(100)]
         await fetcher.close()
@@ -298,21 +299,3 @@ async def test_any_bytes_are_a_value_and_leave_no_traceback(seed: int) -> None:
     reasons = {got.reason for got in results if isinstance(got, FetchFailed)}
     assert {Reason.BAD_HTTP, Reason.TRUNCATED} <= reasons
     assert reasons <= {Reason.BAD_HTTP, Reason.TRUNCATED, Reason.TOO_LARGE, Reason.TIMEOUT}
-
-
-def mangled(chance: random.Random) -> bytes:
-    text = bytearray(chance.choice(WELL_FORMED))
-    for _ in range(chance.randrange(1, 5)):
-        place = chance.randrange(len(text))
-        match chance.randrange(4):
-            case 0:
-                text[place] = chance.choice(b"\r\n\0: ;,-x9\xff")
-            case 1:
-                del text[place : place + chance.randrange(1, 20)]
-            case 2:
-                text[place:place] = text[place : place + chance.randrange(1, 20)]
-            case _:
-                del text[max(place, 1) :]
-        if not text:
-            break
-    return bytes(text)

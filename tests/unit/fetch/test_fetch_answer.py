@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sites.mangled import mangled
 
 from crawler.fetch.answer import MAX_HEAD, MAX_INTERIM, AnswerReader
 from crawler.fetch.failures import BadAnswer, HeadTooLarge
@@ -223,7 +224,7 @@ def test_any_bytes_are_a_value() -> None:
     kinds = {"whole": 0, "problem": 0, "open": 0}
     begun = time.process_time()
     for _ in range(5000):
-        text = mangled(chance)
+        text = mangled(chance, list(ANSWERS.values()))
         step = chance.choice((1, 7, 64, 100_000))
         reader = AnswerReader()
         for place in range(0, len(text), step):
@@ -235,26 +236,6 @@ def test_any_bytes_are_a_value() -> None:
         assert reader.head_done or not reader.pieces
     assert min(kinds.values()) > 100, kinds
     assert time.process_time() - begun < 30
-
-
-def mangled(chance: random.Random) -> bytes:
-    text = bytearray(chance.choice(list(ANSWERS.values())))
-    for _ in range(chance.randrange(1, 5)):
-        place = chance.randrange(len(text))
-        match chance.randrange(5):
-            case 0:
-                text[place] = chance.choice(b"\r\n\0: ;,-x9\xff")
-            case 1:
-                del text[place : place + chance.randrange(1, 20)]
-            case 2:
-                text[place:place] = text[place : place + chance.randrange(1, 20)]
-            case 3:
-                text[place:place] = chance.choice(list(ANSWERS.values()))
-            case _:
-                del text[max(place, 1) :]
-        if not text:
-            break
-    return bytes(text)
 
 
 @given(st.binary(max_size=300))
