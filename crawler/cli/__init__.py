@@ -134,7 +134,7 @@ def _usage_message(error: click.ClickException) -> str:
         error = click.NoSuchOption(error.option_name, possibilities=shown, ctx=context)
     text = " ".join(error.format_message().split())
     command = context.command_path if context is not None else "crawl"
-    return f"{text.rstrip('.')}; see '{command} --help'"
+    return f"{text} See '{command} --help'" if text.endswith("?") else f"{text.rstrip('.')}; see '{command} --help'"
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Final
@@ -29,8 +30,9 @@ def command(home: str, as_json: bool) -> Exit:
     finally:
         reader.close()
     if as_json:
-        fields = msgspec.to_builtins(status)
-        click.echo(msgspec.json.encode({**fields, "done": status.counters.done, "records": str(Path(home) / RECORDS)}).decode())
+        fields = msgspec.to_builtins(status) | {"done": status.counters.done, "records": str(Path(home) / RECORDS)}
+        fields |= {name: os.fsencode(fields[name]).decode("utf-8", "replace") for name in ("home", "records")}  # JSON has no other bytes
+        click.echo(msgspec.json.encode(fields).decode())
     else:
         click.echo("\n".join(status_lines(status, home)))
     return Exit.FINISHED
