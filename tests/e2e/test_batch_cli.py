@@ -107,14 +107,7 @@ def test_a_url_that_comes_again_is_fetched_once(site: Site, crawl: Crawl) -> Non
     good = site("generated", "--pages", 5)
     done = crawl("batch", good.url, f"{good.url}p/1.html", good.url, f"{good.url}#x", *FAST)
     assert [record["url"] for record in lines(done.stdout)] == [good.url, f"{good.url}p/1.html", good.url, good.url]
-    assert Counter(hit.path for hit in wait_for_hits(good, 3)) == {"/": 1, "/p/1.html": 1, "/robots.txt": 1}
-
-
-def wait_for_hits(server, count: int):
-    deadline = time.monotonic() + 5
-    while len(server.hits()) < count and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return server.hits()
+    assert Counter(hit.path for hit in good.wait_for_hits(3)) == {"/": 1, "/p/1.html": 1, "/robots.txt": 1}
 
 
 def test_records_go_to_a_file_when_one_is_named(site: Site, crawl: Crawl, read_records: Read, tmp_path: Path) -> None:

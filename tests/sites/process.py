@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,13 @@ class SiteProcess:
             arrived, ended, address, in_flight, status, path = line.split(" ", 5)
             found.append(Hit(float(arrived), float(ended), address, int(in_flight), int(status), path))
         return sorted(found)
+
+    def wait_for_hits(self, count: int) -> list[Hit]:
+        """Return every request that has ended once `count` are logged, or after five seconds."""
+        deadline = time.monotonic() + 5
+        while len(found := self.hits()) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
 
     def stop(self) -> None:
         """Stop the server by its pid; its log is complete afterwards."""
