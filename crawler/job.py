@@ -67,12 +67,17 @@ def canonical_seed(seed: str) -> str:
         raise UsageError(f"{seed!r}: not a URL; write it like https://example.com/path")
     canonical = urls.canonicalise(text)
     if canonical is None:
-        shown = re.sub(r":(?!//).*@", ":…@", seed, flags=re.DOTALL)  # a password is not for logs
+        shown = without_password(seed)
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
         if scheme and scheme[1].lower() not in ("http", "https"):
             raise UsageError(f"{shown!r}: scheme {scheme[1]!r} cannot be crawled; URLs begin with http:// or https://")
         raise UsageError(f"{shown!r}: not a URL; write it like https://example.com/path")
     return canonical
+
+
+def without_password(text: str) -> str:
+    """Return what was given for a URL as it may be shown and logged."""
+    return re.sub(r":(?!//).*@", ":…@", text, flags=re.DOTALL)
 
 
 def differences(before: Job, now: Job) -> list[str]:

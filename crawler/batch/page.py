@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct
 
 from crawler import url as urls
+from crawler.job import without_password
 from crawler.model import Outcome, Reason, Record, Via, joined_headers, timestamp
 from crawler.parse import charset as charsets
 
@@ -67,8 +66,7 @@ class Page(Struct, frozen=True):
 
 def bad_url(given: str, problem: str) -> Page:
     """Return the answer for something that is no URL of ours."""
-    shown = re.sub(r":(?!//).*@", ":…@", given.strip(), flags=re.DOTALL)  # a password is not for logs
-    shown = shown[: urls.MAX_URL_LENGTH].encode("utf-8", "backslashreplace").decode()
+    shown = without_password(given.strip())[: urls.MAX_URL_LENGTH].encode("utf-8", "backslashreplace").decode()
     return Page(shown, shown, Outcome.FAILED, Reason.BAD_URL, problem[:300].encode("utf-8", "backslashreplace").decode())
 
 

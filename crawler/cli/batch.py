@@ -154,30 +154,30 @@ class Run:
         self._stop()
 
     def _read(self) -> Deferred[list[str] | None]:
+        return self._in_thread(self._listed.read)
+
+    def _in_thread(self, call: Callable[..., Any], *arguments: object) -> Deferred[Any]:
+        """Run what may block on a file or a pipe."""
         from twisted.internet.threads import deferToThreadPool
 
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._listed.read)
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), call, *arguments)
 
     def _answered(self, page: Page, number: int) -> Page | Deferred[Page]:
         """Save a page as soon as it is there; its body is not needed any more then."""
         if self._folder is None or not page.ok:
             return page
         from msgspec.structs import replace
-        from twisted.internet.threads import deferToThreadPool
 
-        saved = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._folder.save, number, page)
         kept = page if self._body else replace(page, body=b"")
-        return saved.addCallback(lambda _: kept)
+        return self._in_thread(self._folder.save, number, page).addCallback(lambda _: kept)
 
     def _hand_out(self, pages: list[Page]) -> Deferred[None]:
-        from twisted.internet.threads import deferToThreadPool
-
         for page in pages:
             self._tally.add(page)
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._write_out, pages)
+        return self._in_thread(self._write_out, pages)
 
     def _write_out(self, pages: list[Page]) -> None:
-        """Write records or bodies; in a thread, for whoever reads them may be slow."""
+        """Write records or bodies; whoever reads them may be slow."""
         from crawler.batch import record_of
         from crawler.store.outputs import encoder
 
