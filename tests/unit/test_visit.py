@@ -61,7 +61,8 @@ class Turn:
     def over(self, answer: Fetched | FetchFailed) -> None:
         self.heard.append("over")
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, host: str | None = None) -> None:
+        assert host is None, "a visit knows of one host"
         self.heard.append(("pause", seconds))
 
     def storing(self) -> None:
@@ -170,6 +171,13 @@ async def test_a_page_is_fetched_parsed_and_stored_with_its_links() -> None:
     ]
     assert turn.heard == ["begin", ("sent", 5.0), "over", "storing"]
     assert room.pages[0].body == b"<p>"
+
+
+async def test_what_was_put_up_with_is_told_in_the_detail() -> None:
+    done = await Room(parsed=Parsed(10, "d1", notes=["gzip truncated", "bytes that are not UTF-8"], dropped_links=3)).completion()
+    assert (done.record.outcome, done.record.reason) == (Outcome.FETCHED, None)
+    assert done.record.detail == "gzip truncated; bytes that are not UTF-8; 3 links beyond the limit"
+    assert (await Room().completion()).record.detail is None
 
 
 ENDS = [
