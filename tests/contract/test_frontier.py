@@ -102,6 +102,21 @@ def test_done_urls_stay_seen_and_leave_the_queue(disk: Open) -> None:
     again.connection.close()
 
 
+def test_more_hosts_than_are_remembered(disk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.frontier.sqlite._HOSTS_REMEMBERED", 2)
+    one = disk(host_budget=2)
+    names = [f"h{number}" for number in range(9)]
+    first = one.admit(*[found(f"http://{name}/1") for name in names]).tasks
+    second = one.admit(*[found(f"http://{name}/2") for name in reversed(names)])
+    assert [len(found) for found in (first, second.tasks, second.over_budget)] == [9, 9, 0]
+    assert len(one.admit(*[found(f"http://{name}/3") for name in names]).over_budget) == 9
+    one.finish(*first)
+    assert {name: [task.url for task in one.queue(name)] for name in names} == {name: [f"http://{name}/2"] for name in names}
+    assert sorted(one.frontier.waiting_hosts()) == [(name, 1, 0.0) for name in names]
+    assert one.frontier._host_id.cache_info().currsize == 2
+    assert one.queue("unheard") == []
+
+
 def test_a_read_task_equals_the_admitted_one(disk: Open) -> None:
     one = disk()
     candidate = Candidate(fingerprint("http://a:8/s"), "http://a:8/s", "a", Kind.SITEMAP, Via.ROBOTS, 3, 4, "http://a:8/robots.txt")
