@@ -28,7 +28,7 @@ _REAP_PATIENCE: Final = 50  # times the interval, before a child without a socke
 
 
 class ChildReactor(Protocol):
-    """What a child needs of a reactor."""
+    """What children and their pool need of a reactor."""
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Any:
         """Call later; as in Twisted's IReactorTime."""

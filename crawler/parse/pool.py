@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from crawler.config import ParseSettings
 from crawler.errors import WorkersDied
 from crawler.model import Parsed, Reason
-from crawler.parse.child import Child
+from crawler.parse.child import Child, ChildReactor
 from crawler.parse.frames import Answer, FrameError, Setup, ToParse, page_frame
 
 WINDOW: Final = 3
@@ -40,16 +40,6 @@ START_WINDOW: Final = 10.0
 _FIRST_BACK_OFF: Final = 0.1
 _STOP_TIME: Final = 1.0
 _LATE: Final = 0.1  # seconds by which the sweeper notices that the reactor was held up
-
-
-class PoolReactor(Protocol):
-    """What the pool needs of a reactor."""
-
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Any:
-        """Call later; as in Twisted's IReactorTime."""
-
-    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
-        """Adopt a connected socket; as in Twisted's IReactorSocket."""
 
 
 class PoolStats(Struct, frozen=True):
@@ -109,7 +99,7 @@ class ParsePool:
 
     def __init__(
         self,
-        reactor: PoolReactor,
+        reactor: ChildReactor,
         settings: ParseSettings,
         agent_token: str,
         monotonic: Callable[[], float] = time.monotonic,
