@@ -3,7 +3,7 @@
     pip install scrapy                                       # optional, in this environment or another one
     python benchmarks/scrapy_side_by_side.py --rounds 3 [--scrapy-python /path/to/python]
 
-The site is Debian's rust-doc (21 633 pages of 58 kB and 297 links on average) behind an nginx of its own on loopback. Crawl takes
+The site is Debian's rust-doc (21 633 pages, 21 kB on average) behind an nginx of its own on loopback. Crawl takes
 the whole site; Scrapy, which would need minutes, its first `--scrapy-pages` pages (2 000) in the same order, breadth first. Both
 obey robots.txt, keep 64 requests in flight to the one host without delay, and write a JSON line for each page. A rate is HTML
 pages answered with 200, divided by the time from the first request in nginx's log to the end of the process.
