@@ -25,7 +25,7 @@ def pages_found_by_wget(nginx: Nginx, start: str, folder: Path) -> set[str]:
         lacking("wget", "wget")
     before = len(nginx.requests())
     options = ["-q", "-r", "-l", "inf", "-np", "--spider", "-nd", "--no-config"]
-    code = subprocess.run([str(program), *options, start], cwd=folder, check=False, timeout=120).returncode
+    code = subprocess.run([str(program), *options, start], cwd=folder, check=False, timeout=300).returncode
     assert code in (0, 8), f"wget ended with {code}"  # 8: some answers were errors, broken links that is
     found = {
         canonicalise(request.uri, nginx.url)
@@ -37,8 +37,12 @@ def pages_found_by_wget(nginx: Nginx, start: str, folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folder", "package", "at_least"),
-    [("python3.11/html", "python3.11-doc", 500), ("postgresql-doc-15/html", "postgresql-doc-15", 1000)],
-    ids=["python3.11-doc", "postgresql-doc-15"],
+    [
+        ("python3.11/html", "python3.11-doc", 500),
+        ("postgresql-doc-15/html", "postgresql-doc-15", 1000),
+        pytest.param("rust-doc/html", "rust-doc", 20_000, marks=pytest.mark.slow),
+    ],
+    ids=["python3.11-doc", "postgresql-doc-15", "rust-doc"],
 )
 def test_the_same_pages_as_wget_each_once(
     folder: str,
@@ -57,7 +61,7 @@ def test_the_same_pages_as_wget_each_once(
 
     before = len(nginx.requests())
     output = tmp_path / "out.jsonl"
-    done = crawl("run", start, "--dir", tmp_path / "home", "-o", output, *FULL_SPEED, timeout=120)
+    done = crawl("run", start, "--dir", tmp_path / "home", "-o", output, *FULL_SPEED, timeout=300)
     assert done.code == 0, done
 
     records = read_records(output)
