@@ -51,12 +51,23 @@ class PolitenessSettings(Struct, frozen=True, forbid_unknown_fields=True):
     nofollow: bool = True
 
 
+class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What requests to the sites of one pattern carry. Secrets are named, not written: ``env:NAME`` or ``file:PATH``."""
+
+    headers: dict[str, str] = {}
+    user: str | None = None  # basic authentication (RFC 7617), with `password`
+    password: str | None = None
+    bearer: str | None = None  # a token (RFC 6750)
+
+
 class FetchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How one request is made, and when it is given up."""
 
     concurrency: Positive = 64
     timeout: PositiveSeconds = 30.0
     connect_timeout: PositiveSeconds = 10.0
+    first_byte_timeout: PositiveSeconds = 20.0
+    min_rate: Count = 100
     max_body: Positive = 10 * 1024 * 1024
     retries: Count = 2
     retry_delay: PositiveSeconds = 1.0
@@ -64,6 +75,14 @@ class FetchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_redirects: Count = 10
     accept: list[str] = []
     headers: dict[str, str] = {}
+    sites: dict[str, SiteSettings] = {}
+    cookies: bool = False
+    cookie_file: str | None = None
+    proxies: dict[str, str] = {}
+    proxy_password: str | None = None
+    no_proxy: list[str] = []
+    allow_addresses: list[str] = []
+    insecure: list[str] = []
 
 
 class ParseSettings(Struct, frozen=True, forbid_unknown_fields=True):
