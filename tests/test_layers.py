@@ -34,6 +34,7 @@ FLOORS = {
     "recent": 3,
     "url": 2,
     "config": 2,
+    "secret": 2,
     "model": 1,
     "errors": 1,
 }
