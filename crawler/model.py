@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -33,7 +33,12 @@ class Reason(StrEnum):
     ADDRESS = "address"  # the name resolves to a private, loopback, link-local or otherwise forbidden address
     DNS = "dns"
     CONNECT = "connect"
-    TLS = "tls"
+    TLS_EXPIRED = "tls_expired"  # the certificate is not valid any more, or not yet
+    TLS_NAME = "tls_name"  # the certificate is not the host's, or cannot be checked against its name
+    TLS_SELF_SIGNED = "tls_self_signed"  # the certificate, or the last of its chain, is its own issuer and not trusted
+    TLS_UNTRUSTED = "tls_untrusted"  # the issuer is not known, or the certificate is revoked, too weak, or not for servers
+    TLS_HANDSHAKE = "tls_handshake"  # no TLS came about: no version or cipher in common, an alert, closed, or no TLS at all
+    TLS = "tls"  # TLS broke after its handshake; older records say it of any of these
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"  # the connection ended before the announced length or the last chunk
@@ -46,6 +51,10 @@ class Reason(StrEnum):
     BAD_URL = "bad_url"  # what stands in a list of URLs is none (`crawl batch`; elsewhere it is refused before anything begins)
     HOST_DOWN = "host_down"  # the host failed so often in a row that its other URLs were given up
     INTERNAL = "internal"  # a fault of ours, logged once with its URL
+
+
+TLS_REASONS: Final = frozenset(reason for reason in Reason if reason.startswith("tls"))
+"""There was a connection, and TLS over it failed: another address of the host would not help."""
 
 
 class Via(StrEnum):
@@ -95,6 +104,16 @@ class Task(Struct, frozen=True, gc=False):
     def postponed(self, attempts: int) -> Task:
         """Return the same task after `attempts` fetches."""
         return Task(self.key, self.url, self.host, self.kind, self.depth, self.via, self.referrer, self.hops, attempts, self.rank, self.seq)
+
+
+class Conditional(Struct, frozen=True):
+    """What an earlier answer of the same URL said of itself: a server that finds it still true answers 304, without a body.
+
+    Validators belong to one URL: they say nothing about another, not even one that the URL redirects to.
+    """
+
+    etag: str | None = None  # entity tag with its quotes, as in the ETag field (RFC 9110 section 8.8.3)
+    last_modified: str | None = None  # a date, as in the Last-Modified field
 
 
 class Fetched(Struct, frozen=True):
