@@ -15,7 +15,9 @@ from crawler.engine import Engine
 from crawler.errands import RobotsErrands
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
+from crawler.fetch.endpoint import Resolves
 from crawler.fetch.guard import Guard
+from crawler.fetch.tls import Trust
 from crawler.frontier.sqlite import SqliteFrontier, seed_redirects
 from crawler.frontier.window import Window
 from crawler.job import Job
@@ -43,10 +45,12 @@ def build_crawl(
     stream: Callable[[bytes], object] | None = None,
     stream_format: str = "jsonl",
     on_stall: Callable[[float, str], None] | None = None,
+    resolver: Resolves | None = None,
 ) -> Engine:
     """Put a crawl together in an open home whose files are open; `Engine.run` starts it.
 
     `stream` takes each record's line once it is durable. `on_stall(seconds, stack)` is told when the reactor was held up.
+    `resolver` stands in for the system's; it is closed with the crawl.
     """
     settings = job.settings
     scope, polite = settings.scope, settings.politeness
@@ -57,7 +61,7 @@ def build_crawl(
     politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
     window = _restore_hosts(frontier, politeness, now)
     robots = _restore_robots(home, settings, token, politeness, now)
-    fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=Guard(job.seeds))
+    fetcher = _make_fetcher(reactor, job, resolver or Resolver(reactor))
     pool = ParsePool(reactor, settings.parse, token)
     writer = Writer(home, frontier, settings.store, reactor, keep_edges=scope.depth is not None)
     writer.admits = lambda link: door.admit(link) in (None, DEPTH_RULE)
@@ -80,6 +84,18 @@ def build_crawl(
         pool=pool,
         lag=LagMeter(reactor, threshold=settings.service.stall_threshold, on_stall=on_stall),
         closers=[fetcher.close, pool.stop],
+    )
+
+
+def _make_fetcher(reactor: Any, job: Job, resolver: Resolves) -> Fetcher:
+    fetch = job.settings.fetch
+    return Fetcher(
+        reactor,
+        fetch,
+        user_agent=job.settings.politeness.user_agent,
+        resolver=resolver,
+        guard=Guard(job.seeds, fetch.allow_addresses),
+        trust=Trust(insecure=fetch.insecure),
     )
 
 

@@ -40,7 +40,7 @@ def gather_pages(
 
     Never fails for what the web does; fails with `WorkersDied` when no parse worker can be kept alive, and with
     CancelledError when cancelled. Either way everything is closed before it fires: no process, socket or timer is left.
-    Raises ValueError for a header in `settings` that cannot be sent.
+    Raises ValueError for what `settings.fetch` holds and cannot be used: a header, a network, a host pattern.
     """
     listed = list(urls)
     batch = Batch(reactor, settings, bodies=bodies, links=links, expected=len(listed))

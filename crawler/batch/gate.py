@@ -91,8 +91,9 @@ class ListGuard(Guard):
     Where it redirects to does not: a page can't choose a private address for us, only the user can.
     """
 
-    def __init__(self) -> None:
-        super().__init__([])
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        """`allowed`: see `Guard`."""
+        super().__init__([], allowed)
         self._in_work: dict[str, dict[int, int]] = {}  # host, port, how many URLs
         self._own: dict[str, frozenset[IPv4Address | IPv6Address]] = {}  # what a host in work was first resolved to
 

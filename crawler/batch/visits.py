@@ -21,6 +21,8 @@ from crawler.config import ParseSettings, Settings
 from crawler.errors import CrawlError, UsageError
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
+from crawler.fetch.endpoint import Resolves
+from crawler.fetch.tls import Trust
 from crawler.job import canonical_seed
 from crawler.lag import LagMeter
 from crawler.model import Fetched, FetchFailed, Kind, Outcome, Parsed, Reason, Snapshot, media_type
@@ -59,11 +61,12 @@ class Batch:
         links: bool = False,
         expected: int | None = None,
         remember: int | None = None,
+        resolver: Resolves | None = None,
     ) -> None:
         """`bodies` and `links`: whether pages have them. `expected`: how many URLs will come at most, when that is known.
 
-        `remember`: how many pages are kept for URLs that come again; None keeps all. Raises ValueError for a header of `settings`
-        that cannot be sent.
+        `remember`: how many pages are kept for URLs that come again; None keeps all. `resolver` stands in for the system's.
+        Raises ValueError for what `settings.fetch` holds and cannot be used: a header, a network, a host pattern.
         """
         self._reactor = reactor
         self._settings = settings
@@ -71,8 +74,15 @@ class Batch:
         self._remember = remember
         polite = settings.politeness
         self._token = product_token(polite.user_agent)
-        self._guard = ListGuard()
-        fetcher = Fetcher(reactor, settings.fetch, user_agent=polite.user_agent, resolver=Resolver(reactor), guard=self._guard)
+        self._guard = ListGuard(settings.fetch.allow_addresses)
+        fetcher = Fetcher(
+            reactor,
+            settings.fetch,
+            user_agent=polite.user_agent,
+            resolver=resolver or Resolver(reactor),
+            guard=self._guard,
+            trust=Trust(insecure=settings.fetch.insecure),
+        )
         self._fetcher = fetcher
         self._pool = ParsePool(reactor, _workers_for(settings.parse, expected), self._token)
         self._requests = Requests(reactor, fetcher.fetch, settings, has_room=lambda: self._pool.has_room)

@@ -24,7 +24,7 @@ from crawler.fetch.failures import CannotConnect, explain_connect
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import Pool
 from crawler.fetch.tls import ServerCheck, Trust
-from crawler.model import Reason
+from crawler.model import TLS_REASONS, Reason
 
 MAX_ATTEMPTS: Final = 4
 """Addresses of one name that are tried for one request."""
@@ -91,7 +91,7 @@ class Connector:
                 return await self._dial(target, address, max(share, 0.0), on_stage)
             except CannotConnect as failed:
                 first = first or failed
-                if failed.reason is Reason.TLS:
+                if failed.reason in TLS_REASONS:
                     break
         assert first is not None
         raise first
@@ -109,7 +109,7 @@ class Connector:
         return allowed[:MAX_ATTEMPTS]
 
     def _dial(self, target: Target, address: str, limit: float, on_stage: OnStage) -> Deferred[Connection]:
-        check = self._trust.check(target.host) if target.secure else None
+        check = self._trust.check(target.host, target.port) if target.secure else None
         dial = _Dial(target, check, self._pool, on_stage)
         return dial.start(self._reactor, address, limit)
 
@@ -173,7 +173,7 @@ class _Dial(ClientFactory):
         problem = self._check.host_problem() if self._check is not None else None
         if problem is not None:
             self._connection.drop()
-            self._fail(CannotConnect(Reason.TLS, problem))
+            self._fail(CannotConnect(*problem))
         elif not self._done.called:
             self._done.callback(self._connection)
 
@@ -181,7 +181,7 @@ class _Dial(ClientFactory):
         self._pool.lost(connection)
         chain_problem = self._check.chain_problem if self._check is not None else None
         if chain_problem is not None:
-            self._fail(CannotConnect(Reason.TLS, chain_problem))
+            self._fail(CannotConnect(*chain_problem))
         else:
             self._fail(CannotConnect(*explain_connect(reason.value, secure=self._check is not None)))
 

@@ -32,6 +32,14 @@ class HeadTooLarge(Exception):
     """The answer's head does not end within the limit."""
 
 
+class BodyTooLarge(Exception):
+    """The body is larger than is taken."""
+
+
+class TimedOut(Exception):
+    """A deadline has passed, or the answer came too slowly; the message says which and how far it had come."""
+
+
 class AnswerCut(Exception):
     """The connection broke in a way that makes an otherwise complete answer doubtful."""
 
@@ -55,9 +63,9 @@ def explain_connect(cause: BaseException | None, *, secure: bool) -> Told:
     if isinstance(cause, CannotConnect):
         return cause.reason, cause.detail
     if isinstance(cause, SSL.Error):
-        return Reason.TLS, describe_tls(cause)
+        return Reason.TLS_HANDSHAKE, describe_tls(cause)
     if secure and _is_connection_end(cause):
-        return Reason.TLS, "the server closed the connection during the handshake"
+        return Reason.TLS_HANDSHAKE, "the server closed the connection during the handshake"
     if isinstance(cause, error.ConnectionRefusedError):
         return Reason.CONNECT, "connection refused"
     return Reason.CONNECT, sentence(cause)
@@ -71,6 +79,10 @@ def _explain_one(cause: BaseException) -> Told | None:
         return Reason.TRUNCATED, str(cause)
     if isinstance(cause, SSL.Error):
         return Reason.TLS, describe_tls(cause)
+    if isinstance(cause, TimedOut):
+        return Reason.TIMEOUT, str(cause)
+    if isinstance(cause, BodyTooLarge):
+        return Reason.TOO_LARGE, str(cause)
     if isinstance(cause, HeadTooLarge | BadAnswer):
         return Reason.BAD_HTTP, bounded(str(cause))
     return None

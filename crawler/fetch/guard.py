@@ -1,4 +1,4 @@
-"""Which addresses may be connected to: the public ones, and the seeds' own.
+"""Which addresses may be connected to: the public ones, the seeds' own, and those that the operator allows.
 
 Pure: nothing is resolved or connected here. An IPv6 address that carries an IPv4 address (mapped, compatible, translated,
 NAT64, 6to4, ISATAP) is judged by what it carries; `ipaddress.is_global` alone would let NAT64, 6to4 and multicast pass.
@@ -9,7 +9,7 @@ of the WHATWG Fetch standard (section 2.9).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from crawler import url as urls
@@ -77,14 +77,16 @@ BAD_PORTS: Final = frozenset(int(port) for port in _BAD_PORTS_TEXT.split())
 
 
 class Guard:
-    """The public addresses and, exactly, the address and port of each seed.
+    """The public addresses, the networks in `allowed` and, exactly, the address and port of each seed.
 
     A seed that is an IP literal is exempt at once. A seed's host name is exempt with the addresses of its first
-    successful resolution in this process (`resolved`); a later, different private answer for it is refused.
+    successful resolution in this process (`resolved`); a later, different private answer for it is refused. What is
+    allowed are addresses: the ports of other protocols stay shut there, too.
     """
 
-    def __init__(self, seeds: Iterable[str]) -> None:
-        """Take the canonical URLs of the seeds."""
+    def __init__(self, seeds: Iterable[str], allowed: Iterable[str] = ()) -> None:
+        """Take the canonical URLs of the seeds, and addresses and networks. Raises ValueError for what is no network."""
+        self._allowed = [parse_network(network) for network in allowed]
         self._exempt: set[tuple[IPv4Address | IPv6Address, int]] = set()
         self._unresolved: dict[str, set[int]] = {}
         for seed in seeds:
@@ -116,7 +118,13 @@ class Guard:
         if port in BAD_PORTS:
             return f"port {port} belongs to another protocol"
         kind = forbidden_kind(parsed)
-        return f"{_with_port(parsed, port)} is {kind} address" if kind else None
+        return f"{_with_port(parsed, port)} is {kind} address" if kind and not self._is_allowed(parsed) else None
+
+    def _is_allowed(self, address: IPv4Address | IPv6Address) -> bool:
+        if not self._allowed:
+            return False
+        judged = carried_by(address) or address
+        return any(judged in network for network in self._allowed)
 
     def allows(self, address: str, port: int) -> bool:
         """Tell whether `address` (an IP literal) may be connected to at `port`."""
@@ -131,6 +139,32 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """Return the network that an address or a CIDR block names; one of IPv6 addresses that carry IPv4 is that of the IPv4 addresses.
+
+    Raises ValueError saying what to write.
+    """
+    bare = text.strip("[]")
+    try:
+        network = ip_network(bare)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {_remedy(bare)}") from error
+    if isinstance(network, IPv4Network):
+        return network
+    mechanism = next((outer for outer, _ in _LOW_32_BITS if network.subnet_of(outer)), None)
+    carried = carried_by(network.network_address)
+    if mechanism is None or carried is None:
+        return network
+    return IPv4Network((carried, network.prefixlen - mechanism.prefixlen))
+
+
+def _remedy(text: str) -> str:
+    try:
+        return f"its last bits are not zero; write {ip_network(text, strict=False)}, or the address alone"
+    except ValueError:
+        return "no address or network; write one as in 192.168.1.7, 10.0.0.0/8 or fd00::/8"
+
+
 def forbidden_kind(address: IPv4Address | IPv6Address) -> str | None:
     """Return what kind of address it is ("a loopback", "a private"), or None when it is a public one."""
     if isinstance(address, IPv4Address):
@@ -143,6 +177,13 @@ def forbidden_kind(address: IPv4Address | IPv6Address) -> str | None:
         kind = forbidden_kind(carried)
         return f"{kind} ({carried}, {how})" if kind else None
     return None if address in _V6_GLOBAL else "a reserved"
+
+
+def carried_by(address: IPv4Address | IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address inside an IPv6 address, or None; the unspecified and the loopback address have their own meaning."""
+    if isinstance(address, IPv4Address) or address.is_unspecified or address.is_loopback:
+        return None
+    return _carried(address)[0]
 
 
 def _carried(address: IPv6Address) -> tuple[IPv4Address | None, str]:

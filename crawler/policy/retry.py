@@ -13,7 +13,8 @@ from crawler.config import FetchSettings
 from crawler.model import Fetched, FetchFailed, Reason
 
 RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 522, 524})
-RETRY_REASONS: Final = frozenset({Reason.CONNECT, Reason.DNS, Reason.TIMEOUT, Reason.TRUNCATED})
+RETRY_REASONS: Final = frozenset({Reason.CONNECT, Reason.DNS, Reason.TIMEOUT, Reason.TRUNCATED, Reason.TLS_HANDSHAKE, Reason.TLS})
+"""A server that is busy closes connections, in a TLS handshake too; a certificate will be the same in a second."""
 LONGEST_BACK_OFF: Final = 60.0
 """Seconds; only Retry-After, or a `retry_delay` above it, asks for more."""
 

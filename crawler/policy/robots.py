@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from crawler import url as urls
 from crawler.config import DEFAULTS, FetchSettings
-from crawler.model import Fetched, FetchFailed, Reason
+from crawler.model import TLS_REASONS, Fetched, FetchFailed, Reason
 from crawler.policy import retry
 from crawler.policy.robots_rules import MAX_ROBOTS_BYTES, MAX_ROBOTS_FETCH, Rules, product_token, read_rules, robots_text
 from crawler.policy.status import REDIRECTS
@@ -50,7 +50,7 @@ RETRY_UNREACHABLE: Final = 600.0
 
 _CLOCK_SLACK: Final = 3600.0  # seconds the wall clock may go back before entries count as of unknown age
 _MAX_RULES_SIZE: Final = 32 * 1024 * 1024  # characters of rules in memory, all origins together
-_CONNECTION_LEVEL: Final = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.ADDRESS})
+_CONNECTION_LEVEL: Final = frozenset({Reason.DNS, Reason.CONNECT, Reason.TIMEOUT, Reason.ADDRESS}) | TLS_REASONS
 
 
 class Verdict(StrEnum):

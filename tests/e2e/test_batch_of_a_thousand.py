@@ -20,7 +20,7 @@ def test_a_thousand_answers_in_order(site: Site, crawl: Crawl, tmp_path: Path) -
     failing = {
         "dns": "http://absent-{}.invalid/",
         "connect": f"http://127.0.0.1:{closed}/{{}}",
-        "tls": f"https://127.0.0.1:{evil.port}/{{}}",
+        "tls_handshake": f"https://127.0.0.1:{evil.port}/{{}}",
         "timeout": f"{evil.url}hang/{{}}",
         "too_large": f"{evil.url}toolarge/{{}}",
         "truncated": f"{evil.url}short/{{}}",

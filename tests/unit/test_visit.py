@@ -184,7 +184,7 @@ ENDS = [
     (answered(404), Outcome.FAILED, Reason.HTTP_ERROR, 404),
     (answered(304), Outcome.FAILED, Reason.HTTP_ERROR, 304),
     (answered(301), Outcome.FAILED, Reason.REDIRECT, 301),
-    (failed(Reason.TLS), Outcome.FAILED, Reason.TLS, None),
+    (failed(Reason.TLS_EXPIRED), Outcome.FAILED, Reason.TLS_EXPIRED, None),
     (failed(Reason.BAD_HTTP), Outcome.FAILED, Reason.BAD_HTTP, None),
     (failed(Reason.TOO_LARGE), Outcome.FAILED, Reason.TOO_LARGE, None),
     (failed(Reason.ADDRESS), Outcome.DENIED, Reason.ADDRESS, None),

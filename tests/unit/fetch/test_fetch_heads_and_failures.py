@@ -97,9 +97,9 @@ def test_every_exception_has_a_reason(problem: Exception, reason: Reason, detail
         (error.ConnectionRefusedError(111, "refused"), False, Reason.CONNECT, "connection refused"),
         (error.NoRouteError(113, "No route to host"), False, Reason.CONNECT, "No route to host"),
         (error.ConnectionLost(), False, Reason.CONNECT, "ConnectionLost"),
-        (error.ConnectionLost(), True, Reason.TLS, "the server closed the connection during the handshake"),
-        (SSL.Error([("", "", "wrong version number")]), True, Reason.TLS, "wrong version number"),
-        (SSL.Error([]), True, Reason.TLS, ""),
+        (error.ConnectionLost(), True, Reason.TLS_HANDSHAKE, "the server closed the connection during the handshake"),
+        (SSL.Error([("", "", "wrong version number")]), True, Reason.TLS_HANDSHAKE, "wrong version number"),
+        (SSL.Error([]), True, Reason.TLS_HANDSHAKE, ""),
     ],
 )
 def test_connecting_fails_for_a_reason(problem: Exception, secure: bool, reason: Reason, detail: str) -> None:

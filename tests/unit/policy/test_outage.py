@@ -29,7 +29,7 @@ def test_a_host_is_given_up_after_enough_failures_in_a_row() -> None:
     assert outages.given_up("b") is None
 
 
-@pytest.mark.parametrize("answer", [ANSWER, failed(Reason.TIMEOUT), failed(Reason.TLS), failed(Reason.BAD_HTTP)])
+@pytest.mark.parametrize("answer", [ANSWER, failed(Reason.TIMEOUT), failed(Reason.TLS_HANDSHAKE), failed(Reason.BAD_HTTP)])
 def test_whatever_shows_that_somebody_is_there_ends_the_row(answer: Fetched | FetchFailed) -> None:
     outages = Outages(1.0)
     for _ in range(FAILURES_UNTIL_DOWN - 1):

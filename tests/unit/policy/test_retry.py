@@ -32,7 +32,7 @@ def test_final_statuses(status: int) -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_reasons(reason: Reason) -> None:
-    retryable = {Reason.CONNECT, Reason.DNS, Reason.TIMEOUT, Reason.TRUNCATED}
+    retryable = {Reason.CONNECT, Reason.DNS, Reason.TIMEOUT, Reason.TRUNCATED, Reason.TLS_HANDSHAKE, Reason.TLS}
     assert (next_attempt(failure(reason), 1, SETTINGS, NOW) is not None) == (reason in retryable)
 
 

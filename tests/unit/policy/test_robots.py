@@ -108,7 +108,7 @@ def test_connection_failures_are_retried_then_shared(reason: Reason) -> None:
     assert robots.delay(ORIGIN) is None
 
 
-@pytest.mark.parametrize("reason", [Reason.ADDRESS, Reason.TLS])
+@pytest.mark.parametrize("reason", [Reason.ADDRESS, Reason.TLS_EXPIRED, Reason.TLS_NAME, Reason.TLS_UNTRUSTED])
 def test_what_cannot_get_better_is_not_retried(reason: Reason) -> None:
     robots = cache()
     assert isinstance(robots.learn(ORIGIN, failure(reason), b"", NOW), RobotsEntry)
@@ -149,7 +149,7 @@ def test_redirects_to_nowhere_mean_that_there_is_none(headers: list[tuple[str, s
     assert entry.verdict is Verdict.ALLOW_ALL
 
 
-@pytest.mark.parametrize("reason", [Reason.ADDRESS, Reason.DNS, Reason.TLS])
+@pytest.mark.parametrize("reason", [Reason.ADDRESS, Reason.DNS, Reason.TLS_HANDSHAKE])
 def test_a_dead_end_on_another_origin_says_nothing_about_the_pages(reason: Reason) -> None:
     robots = cache()
     robots.learn(ORIGIN, failure(reason, "http://127.0.0.1/robots.txt"), b"", NOW, hops=1, attempts=3)
