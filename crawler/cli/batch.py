@@ -10,7 +10,7 @@ import click
 from crawler.cli.options import Section, SectionedCommand, SettingOption, given_settings, run_sections
 from crawler.cli.quantities import format_count, plural
 from crawler.cli.report import Report
-from crawler.cli.run import load_settings
+from crawler.cli.run import load_settings, tell_unverified
 from crawler.cli.terminal import choose_report
 from crawler.config import Settings
 from crawler.errors import Exit, UsageError
@@ -127,6 +127,7 @@ class Run:
         from crawler.cli.log import start_logging
 
         start_logging(self._report, verbosity)
+        tell_unverified(self._settings, self._report)
         bodies, links = self._body or self._folder is not None, self._settings.store.record_links
         batch = Batch(reactor, self._settings, bodies=bodies, links=links, expected=expected, remember=AHEAD)
         # Bodies that wait for those before them are held in memory: no more of them than requests in flight, twice.

@@ -69,7 +69,10 @@ def _origin(origin: str, dotted: str) -> str:
 @click.argument("file", type=click.Path())
 def check(file: str) -> Exit:
     """Read FILE as a configuration file and name every mistake in it."""
+    from crawler.cli.run import check_hosts
+
     loaded = load(file=Path(file))
+    check_hosts(loaded)
     changed = [dotted for dotted, origin in loaded.origins.items() if origin != "default"]
     click.echo(f"{file}: no mistakes, {plural(len(changed), 'setting')}")
     return Exit.FINISHED

@@ -225,6 +225,20 @@ def _fetch_options() -> Section:
             help="Keep only this media type (text/html, image/*). Repeatable.",
         ),
         SettingOption("--header", key="fetch.headers", multiple=True, metavar="'NAME: VALUE'", help="Send this header. Repeatable."),
+        SettingOption(
+            "--allow-address",
+            key="fetch.allow_addresses",
+            multiple=True,
+            metavar="CIDR",
+            help="Let links lead to this address or network although it is not public (192.168.1.7, 10.0.0.0/8). Repeatable.",
+        ),
+        SettingOption(
+            "--insecure",
+            key="fetch.insecure",
+            multiple=True,
+            metavar="HOST",
+            help="Do not verify this host's certificate (test.example.org, *.example.org, 127.0.0.1:8443, *). Repeatable.",
+        ),
     )
 
 

@@ -14,8 +14,10 @@ from crawler.cli.options import SectionedCommand, given_settings, parse_headers,
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.cli.terminal import choose_report
-from crawler.config import Settings, config_file_from, load
+from crawler.config import Loaded, Settings, config_file_from, load
 from crawler.errors import Exit, InvalidConfig, UsageError
+from crawler.fetch.guard import parse_network
+from crawler.fetch.unverified import parse_host_pattern
 from crawler.job import Job, canonical_seed, differences, make_job
 from crawler.store.counters import Counters
 from crawler.store.home import Home, open_home
@@ -62,7 +64,7 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
 def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
     """Return the settings of this process: flags over environment over configuration file over defaults.
 
-    Raises InvalidConfig, also for headers that cannot be sent.
+    Raises InvalidConfig, also for headers that cannot be sent; UsageError for a flag with a network or a host that is none.
     """
     file = Path(config_file) if config_file else config_file_from(os.environ)
     loaded = load(file=file, environment=os.environ, flags=flags)
@@ -71,7 +73,31 @@ def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
             parse_headers([f"{name}: {value}" for name, value in loaded.settings.fetch.headers.items()])
         except UsageError as error:
             raise InvalidConfig(f"{loaded.origins['fetch.headers']}: {str(error).removeprefix('--header ')}") from error
+    check_hosts(loaded)
     return loaded.settings
+
+
+def check_hosts(loaded: Loaded) -> None:
+    """Raise UsageError or InvalidConfig for what is no network in ``fetch.allow_addresses``, no host in ``fetch.insecure``."""
+    for key, option, parse in (
+        ("allow_addresses", "--allow-address", parse_network),
+        ("insecure", "--insecure", parse_host_pattern),
+    ):
+        place = loaded.origins[f"fetch.{key}"]
+        for text in getattr(loaded.settings.fetch, key):
+            try:
+                parse(text)
+            except ValueError as error:
+                if place.startswith("option "):
+                    raise UsageError(f"{option} {error}") from error
+                raise InvalidConfig(f"{place}: {error}") from error
+
+
+def tell_unverified(settings: Settings, report: Report) -> None:
+    """Say whose certificates are not verified, if anybody's."""
+    hosts = settings.fetch.insecure
+    if hosts:
+        report.note("insecure", f"Certificates are not verified: {', '.join(hosts)}", hosts=hosts)
 
 
 def read_seeds(file: str | None) -> list[str]:
@@ -165,6 +191,7 @@ def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str,
     from crawler.cli.reactors import install
 
     _announce(home, job, folder, report)
+    tell_unverified(job.settings, report)
     reactor = install(job.settings.service.reactor)
     from crawler.cli.crawling import crawl_to_end
     from crawler.cli.log import start_logging

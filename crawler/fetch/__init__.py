@@ -5,7 +5,8 @@
 1. `dns` resolves the name: off the reactor, each name once however many ask, remembered for a while.
 2. `guard` refuses addresses that the public may not choose for us. It judges the address that is connected to, so
    neither a redirect, nor a numeric spelling, nor a name that changes its mind gets past it.
-3. `endpoint` connects to an allowed address; with `tls` it verifies chain and host before a request is written.
+3. `endpoint` connects to an allowed address; with `tls` it verifies chain and host before a request is written
+   (`unverified`: but for the hosts that the operator exempts).
 4. `connection` speaks HTTP/1.1: `answer` reads with llhttp within limits, `repair` what browsers put up with, `response` is what treq
    gets; `pool` keeps the idle ones.
 5. `exchange` is one fetch under `treq.client.HTTPClient`; `deadlines` limits the time of everything above and of the body.
