@@ -1,4 +1,4 @@
-"""A body as it comes off the wire, up to a limit."""
+"""A body as it comes off the wire."""
 
 from __future__ import annotations
 
@@ -11,28 +11,13 @@ from zope.interface import implementer
 
 
 @implementer(IProtocol)
-class BoundedBody(Protocol):
-    """Gathers at most `limit` bytes; whoever owns it must stop the transfer when `on_overflow` is called.
+class GatheredBody(Protocol):
+    """Gathers a body, whose size whoever sends it has to limit. `on_end` is called with the reason when the transfer ends."""
 
-    `on_end` is called with the reason when the transfer ends, however it ends.
-    """
-
-    def __init__(self, limit: int, on_overflow: Callable[[], None], on_end: Callable[[Failure], None]) -> None:
-        self.size = 0
-        self._limit = limit
-        self._on_overflow = on_overflow
+    def __init__(self, on_end: Callable[[Failure], None]) -> None:
         self._on_end = on_end
-        self._chunks: list[bytes] = []
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep `data`, or drop everything once the limit is passed."""
-        before = self.size
-        self.size += len(data)
-        if self.size <= self._limit:
-            self._chunks.append(data)
-        elif before <= self._limit:
-            self._chunks.clear()
-            self._on_overflow()
+        self._pieces: list[bytes] = []
+        self.dataReceived = self._pieces.append  # type: ignore[assignment,method-assign]  # one call less for each piece
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Report the end: ResponseDone, PotentialDataLoss (no announced length, closed) or what went wrong."""
@@ -40,5 +25,7 @@ class BoundedBody(Protocol):
 
     def content(self) -> bytes:
         """Return what was gathered and let go of it."""
-        chunks, self._chunks = self._chunks, []
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body

@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
 from crawler.config import FetchSettings
-from crawler.fetch.deadlines import Deadlines
-from crawler.fetch.endpoint import Connector, ReactorNet, Resolves
-from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, NoCookies, OnSent
+from crawler.fetch.agent import Agent, Limits
+from crawler.fetch.endpoint import ReactorNet, Resolves
+from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, NoCookies, Wish
 from crawler.fetch.guard import Guard
-from crawler.fetch.pool import IDLE_SECONDS, Pool
+from crawler.fetch.pool import IDLE_SECONDS
 from crawler.fetch.tls import Trust
+from crawler.fetch.transfer import OnSent
 from crawler.model import Fetched, FetchFailed
 
 ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -32,6 +33,7 @@ class Fetch(Protocol):
         max_body: int | None = None,
         accept: Sequence[str] | None = None,
         on_sent: OnSent | None = None,
+        cut: bool = False,
     ) -> Deferred[Fetched | FetchFailed]:
         """Make one bounded exchange."""
 
@@ -56,14 +58,17 @@ class Fetcher:
         Raises ValueError for a header of `settings` that cannot be sent.
         """
         self._settings = settings
-        self._resolver = resolver
-        self._pool = Pool(reactor, idle_limit=2 * settings.concurrency, idle_seconds=idle_seconds)
-        connector = Connector(
-            reactor, resolver=resolver, guard=guard, trust=trust or Trust(), pool=self._pool, timeout=settings.connect_timeout
+        limits = Limits(
+            timeout=settings.timeout,
+            connect_timeout=settings.connect_timeout,
+            first_byte_timeout=settings.first_byte_timeout,
+            min_rate=settings.min_rate,
+            idle=2 * settings.concurrency,
+            idle_seconds=idle_seconds,
         )
+        self._agent = Agent(reactor, limits=limits, resolver=resolver, guard=guard, trust=trust)
         headers = request_headers(user_agent, settings.headers)
-        self._deadlines = Deadlines(reactor, settings.timeout)
-        self._equipment = Equipment(reactor, self._pool, connector, NoCookies(), FixedHeaders(headers), self._deadlines, wall_clock)
+        self._equipment = Equipment(self._agent, NoCookies(), FixedHeaders(headers), wall_clock)
 
     def fetch(
         self,
@@ -72,28 +77,26 @@ class Fetcher:
         max_body: int | None = None,
         accept: Sequence[str] | None = None,
         on_sent: OnSent | None = None,
+        cut: bool = False,
     ) -> Deferred[Fetched | FetchFailed]:
         """Fetch a canonical URL; the result is a value whatever the web does. Redirects are not followed.
 
-        `max_body` (bytes on the wire) and `accept` (media types; empty: all) stand in for the settings' own.
+        `max_body` (bytes on the wire) and `accept` (media types; empty: all) stand in for the settings' own. A larger body is
+        a failure, or with `cut` ends there.
         `on_sent` is called with the reactor's time when the request has left on an open connection: never when there was
         none, and twice when a kept connection turned out dead and the request was sent again.
         The result fails only with CancelledError, which closes the connection at once, and with bugs of ours.
         """
-        return Exchange(
-            self._equipment,
-            url,
+        wish = Wish(
             limit=self._settings.max_body if max_body is None else max_body,
             accept=self._settings.accept if accept is None else accept,
-            on_sent=on_sent,
-        ).start()
+            cut=cut,
+        )
+        return Exchange(self._equipment, url, wish, on_sent).start()
 
     def close(self) -> Deferred[None]:
         """Cancel what is under way and close everything; fires when no socket, timer or thread of ours is left."""
-        for exchange in self._deadlines.under_way():
-            exchange.cancel()
-        self._deadlines.close()
-        return gatherResults([self._pool.close(), self._resolver.close()]).addCallback(lambda _: None)
+        return self._agent.close()
 
 
 def request_headers(user_agent: str, extra: dict[str, str]) -> Headers:

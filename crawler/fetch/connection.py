@@ -9,24 +9,39 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from OpenSSL import SSL
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 from zope.interface import implementer
 
 from crawler.fetch.answer import AnswerReader
-from crawler.fetch.response import CLOSED, WHOLE, BodilessRequest, Response, failure_of
+from crawler.fetch.failures import AnswerCut
+from crawler.fetch.response import CLOSED, WHOLE, Request, Response, failure_of
+from crawler.fetch.upload import Upload
+
+
+class Receiver(Protocol):
+    """Who is told of an answer. One of `no_head` and `head_came` is called, and after the latter `body_over`."""
+
+    def head_came(self, response: Response) -> None:
+        """Take the head; the body waits until `response.deliverBody` is called."""
+
+    def no_head(self, problem: Exception) -> None:
+        """Take note that none will come."""
+
+    def body_over(self) -> None:
+        """Take note that the body has ended, however; called just before whoever asked for the body is told."""
 
 
 @implementer(IHandshakeListener)
-class Connection(Protocol):
+class Connection(TwistedProtocol):
     """A connection to one origin; `on_open`, `on_idle` and `on_lost` are called as its life goes on.
 
     `on_open` is called when a request can be sent: connected, and with `secure` the handshake done.
@@ -43,18 +58,30 @@ class Connection(Protocol):
     ) -> None:
         self.origin = origin
         self.ip: str | None = None
-        self.was_reset = False
         self.usable = True  # no request is under way and none was the last
         self.secure = secure
         self._on_open = on_open
         self._on_idle = on_idle
         self._on_lost = on_lost
-        self._request: BodilessRequest | None = None
+        self.paused = False
+        self.received = 0  # bytes of answers
+        self._request: Request | None = None
+        self._upload: Upload | None = None  # of the request's body
+        self._limit: int | None = None
         self._reader: AnswerReader | None = None  # while an answer is awaited or coming in
-        self._answer: Deferred[Response] | None = None  # until the head has come in
-        self._response: Response | None = None  # from then until the body's end
+        self._receiver: Receiver | None = None  # until it has been told everything
+        self._response: Response | None = None  # from the head until the body's end
         self._dropped = False
-        self._paused = False
+
+    @property
+    def answering(self) -> bool:
+        """Tell whether a byte of the awaited answer has come in."""
+        return self._reader is not None and self._reader.started
+
+    @property
+    def body_received(self) -> int | None:
+        """The bytes of body that have come in of the answer that is coming in; None before its head is whole."""
+        return self._response.received if self._response is not None else None
 
     def connectionMade(self) -> None:
         """Note the peer."""
@@ -81,19 +108,25 @@ class Connection(Protocol):
         self.drop()
         return False
 
-    def request(self, request: BodilessRequest) -> Deferred[Response]:
-        """Write `request`; the result fires with the head of the answer, and cancelling it closes the connection.
+    def request(self, request: Request, receiver: Receiver, limit: int | None) -> None:
+        """Write `request`, and tell `receiver` of the answer, of whose body at most `limit` bytes are taken (None: any number).
 
-        It fails with ResponseNeverReceived when not a byte came back, and with ResponseFailed; both tell the reasons.
+        `no_head` gets a ResponseNeverReceived when not a byte came back, else a ResponseFailed; both tell the reasons.
         """
         if not self.usable or self.transport is None:
-            return fail(ResponseNeverReceived([failure_of(ConnectionDone())]))  # type: ignore[no-untyped-call]
+            receiver.no_head(ResponseNeverReceived([failure_of(ConnectionDone())]))  # type: ignore[no-untyped-call]
+            return
         self.usable = False
         self._request = request
+        self._receiver = receiver
+        self._limit = limit
         self._reader = AnswerReader(request.method)
-        self._answer = Deferred(self._cancelled)
         self._write_now(request.text)
-        return self._answer
+        if request.body is not None:
+            self._upload = Upload(request.body, self.transport, self._upload_failed)
+
+    def _upload_failed(self, problem: Exception) -> None:
+        self._fail(problem)
 
     def _write_now(self, text: bytes) -> None:
         """Hand `text` to the kernel in this turn of the reactor, not in its next: what counts the time between requests counts from now.
@@ -108,10 +141,6 @@ class Connection(Protocol):
         if text:
             self.transport.write(text)
 
-    def _cancelled(self, _answer: Deferred[Response]) -> None:
-        self._answer = None
-        self.drop()
-
     # What comes in
 
     def dataReceived(self, data: bytes) -> None:
@@ -120,6 +149,7 @@ class Connection(Protocol):
         if reader is None or self._dropped:  # nobody asked, or nobody cares
             self.drop()
             return
+        self.received += len(data)
         reader.feed(data)
         if self._response is None:
             self._head_came(reader)
@@ -136,19 +166,21 @@ class Connection(Protocol):
             self.pause()
 
     def _head_came(self, reader: AnswerReader) -> None:
-        if not reader.head_done or self._answer is None:
+        if not reader.head_done or self._receiver is None:
             return
         assert self._request is not None
-        answer, self._answer = self._answer, None
-        self._response = Response(self._request, self, reader)
-        answer.callback(self._response)
+        self._response = Response(self._request, self, reader, self._limit)
+        self._receiver.head_came(self._response)
 
     def _finish(self, reader: AnswerReader) -> None:
         """End a whole answer. The connection is free before the body's end is told: the next request may come with that."""
-        response = self._response
+        response, receiver = self._response, self._receiver
         assert response is not None
-        self._reader = self._request = self._response = None
-        if reader.reusable:
+        sent = self._upload is None or self._upload.stop()
+        self._reader = self._request = self._response = self._receiver = self._upload = None
+        if receiver is not None:
+            receiver.body_over()
+        if reader.reusable and sent:
             self.resume()
             self.usable = True
             self._on_idle(self)
@@ -160,35 +192,62 @@ class Connection(Protocol):
         self.end()
         self._tell(ResponseFailed([failure_of(problem)]))  # type: ignore[no-untyped-call]
 
+    def fail(self, problem: Exception) -> None:
+        """Close now; the answer under way ends with `problem`."""
+        self.drop()
+        self._tell(problem)
+
     def _tell(self, problem: Exception) -> None:
         """End the answer that will not come to its end."""
-        answer, response = self._answer, self._response
+        receiver, response = self._receiver, self._response
         if self._reader is not None:
             self._reader.close()
-        self._reader = self._request = self._response = self._answer = None
-        if answer is not None:
-            answer.errback(problem)
-        elif response is not None:
-            response.end(failure_of(problem))
+        if self._upload is not None:
+            self._upload.stop()
+        self._reader = self._request = self._response = self._receiver = self._upload = None
+        if response is None:
+            if receiver is not None:
+                receiver.no_head(problem)
+            return
+        if receiver is not None:
+            receiver.body_over()
+        response.end(failure_of(problem))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Note how it ended, first of all: what waits for the answer asks for it."""
+        """Tell how the answer ended. The end of the connection may be its end, if it is no reset (RFC 9112 section 6.3, rule 8)."""
         self.usable = False
-        self.was_reset = not self.secure and not isinstance(reason.value, ConnectionDone)
         reader, response = self._reader, self._response
         if response is not None and reader is not None and reader.ends_by_close and not self._dropped:
-            reader.close()
-            self._reader = self._request = self._response = None
-            response.end(CLOSED)
+            if not self.secure and not isinstance(reason.value, ConnectionDone):
+                self._tell(ResponseFailed([failure_of(AnswerCut("connection reset within a body of unknown length"))]))  # type: ignore[no-untyped-call]
+            else:
+                self._closed(response, reader)
         elif reader is not None:
             what = ResponseFailed if reader.started else ResponseNeverReceived
             self._tell(what([reason]))  # type: ignore[no-untyped-call]
         self._on_lost(self, reason)
 
+    def _closed(self, response: Response, reader: AnswerReader) -> None:
+        """End an answer whose end is the connection's."""
+        reader.close()
+        receiver = self._receiver
+        self._reader = self._request = self._response = self._receiver = None
+        if receiver is not None:
+            receiver.body_over()
+        response.end(CLOSED)
+
     # Closing, and reading slower
 
+    def abandon(self) -> None:
+        """Close now; of what is under way, nobody is told anything any more."""
+        self._receiver = None
+        if self._response is not None:
+            self._response.detach()
+            self._response = None
+        self.drop()
+
     def drop(self) -> None:
-        """Close now, whatever is under way."""
+        """Close now; who waits for an answer is told when the connection has gone."""
         self.usable = False
         self._dropped = True
         if self.transport is not None:
@@ -204,14 +263,14 @@ class Connection(Protocol):
 
     def pause(self) -> None:
         """Read no more for now: the server is held up by TCP."""
-        if not self._paused and self.transport is not None:
-            self._paused = True
+        if not self.paused and self.transport is not None:
+            self.paused = True
             self.transport.pauseProducing()  # type: ignore[attr-defined]
 
     def resume(self) -> None:
         """Read on."""
-        if self._paused and not self._dropped and self.transport is not None:
-            self._paused = False
+        if self.paused and not self._dropped and self.transport is not None:
+            self.paused = False
             self.transport.resumeProducing()  # type: ignore[attr-defined]
 
 

@@ -1,12 +1,14 @@
-"""Connections that are open: which are idle and may be used again, and all of them when it is time to close.
+"""Connections that are open: how many there may be, which are idle and may be used again, and all of them when it is time to close.
 
 Twisted's pool has no limit over all hosts and keeps dead connections and forgotten hosts; a crawl over many hosts
-would run out of descriptors. This one closes the longest idle connection above `idle_limit`, forgets a connection when
-it ends, uses the latest first, and needs one timer.
+would run out of descriptors. This one has room for so many connections to one origin and so many in all, lets the rest wait
+in turn, closes the longest idle connection above `idle_limit` or where room is wanted, forgets a connection when it ends,
+uses the latest first, and needs one timer.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,19 +19,114 @@ from crawler.fetch.connection import Connection
 IDLE_SECONDS: Final = 15.0
 """How long an idle connection is kept; servers close theirs after 5 to 75 s."""
 
+Place = Deferred[Connection | None]
+"""Fires with an idle connection, or with None: there is room to open one."""
+
 
 class Pool:
-    """All connections of a fetcher; the idle ones by origin and by age."""
+    """All connections of an agent; the idle ones by origin and by age.
 
-    def __init__(self, reactor: IReactorTime, *, idle_limit: int, idle_seconds: float = IDLE_SECONDS) -> None:
+    Who wants to send asks `take`, then `may_open`, then waits for `place`. Room that was given is given back by `not_opened`, or
+    belongs to the connection that was `opened_for` it until that is `lost`.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        *,
+        idle_limit: int,
+        idle_seconds: float = IDLE_SECONDS,
+        per_origin: int | None = None,
+        connections: int | None = None,
+    ) -> None:
+        """Keep `idle_limit` connections idle for `idle_seconds` each; open at most so many to one origin and in all (None: any)."""
         self._reactor = reactor
         self._idle_limit = idle_limit
         self._idle_seconds = idle_seconds
+        self._per_origin = per_origin
+        self._connections = connections
         self._all: set[Connection] = set()
         self._by_origin: dict[str, list[Connection]] = {}
         self._idle: dict[Connection, float] = {}  # since when, the longest first
+        self._room_of: dict[str, int] = {}  # places taken, by origin
+        self._placed: set[Connection] = set()  # connections that have a place
+        self._taken = 0
+        self._waiting: dict[str, deque[Place]] = {}
         self._timer: IDelayedCall | None = None
         self._closing: Deferred[None] | None = None
+
+    # Room
+
+    def may_open(self, origin: str) -> bool:
+        """Take a place for one more connection to `origin`, if there is one."""
+        taken = self._room_of.get(origin, 0)
+        if self._per_origin is not None and taken >= self._per_origin:
+            return False
+        if self._connections is not None and self._taken >= self._connections and not self._make_room():
+            return False
+        self._room_of[origin] = self._room_of.get(origin, 0) + 1
+        self._taken += 1
+        return True
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle the longest."""
+        oldest = next(iter(self._idle), None)
+        if oldest is None:
+            return False
+        self._close_idle(oldest)
+        self._vacate(oldest)
+        return True
+
+    def place(self, origin: str) -> Place:
+        """Wait in turn for a connection to `origin` or for room to open one. Whoever gives up waiting cancels it."""
+        queue = self._waiting.setdefault(origin, deque())
+        waiting: Place = Deferred(lambda one: self._leave(origin, one))
+        queue.append(waiting)
+        return waiting
+
+    def _leave(self, origin: str, waiting: Place) -> None:
+        queue = self._waiting[origin]
+        queue.remove(waiting)
+        if not queue:
+            del self._waiting[origin]
+
+    def opened_for(self, connection: Connection) -> None:
+        """Let the place that was taken be this new connection's."""
+        if connection in self._all:
+            self._placed.add(connection)
+        else:  # it has ended already
+            self.not_opened(connection.origin)
+
+    def not_opened(self, origin: str) -> None:
+        """Give back a place: the connection did not come about."""
+        left = self._room_of[origin] - 1
+        if left:
+            self._room_of[origin] = left
+        else:
+            del self._room_of[origin]
+        self._taken -= 1
+        if self._waiting:
+            self._admit(origin)
+
+    def _vacate(self, connection: Connection) -> None:
+        if connection in self._placed:
+            self._placed.discard(connection)
+            self.not_opened(connection.origin)
+
+    def _admit(self, origin: str) -> None:
+        """Give a place that became free to who waits for it: first for the same origin, else in turn."""
+        for waited in (origin, *self._waiting):
+            if waited in self._waiting and self.may_open(waited):
+                self._serve(waited, None)
+                return
+
+    def _serve(self, origin: str, connection: Connection | None) -> None:
+        waiting = self._waiting[origin].popleft()
+        if not self._waiting[origin]:
+            del self._waiting[origin]
+        waiting.callback(connection)
+
+    # Connections
 
     def opened(self, connection: Connection) -> None:
         """Take a new connection into the books."""
@@ -41,6 +138,7 @@ class Pool:
         """Forget a connection that has ended."""
         self._forget_idle(connection)
         self._all.discard(connection)
+        self._vacate(connection)
         if self._closing is not None and not self._all and not self._closing.called:
             self._closing.callback(None)
 
@@ -59,12 +157,26 @@ class Pool:
         if self._closing is not None:
             connection.end()
             return
+        if self._waiting and self._hand_on(connection):
+            return
         self._by_origin.setdefault(connection.origin, []).append(connection)
         self._idle[connection] = self._reactor.seconds()
         if len(self._idle) > self._idle_limit:
             self._close_idle(next(iter(self._idle)))
         if self._timer is None:
             self._timer = self._reactor.callLater(self._idle_seconds, self._sweep)
+
+    def _hand_on(self, connection: Connection) -> bool:
+        """Let a connection that became free serve who waits, by itself or by its place; return whether it does."""
+        if connection.origin in self._waiting:
+            if connection.ready():  # else it is closed, and its place goes to who waits when it is lost
+                self._serve(connection.origin, connection)
+            return True
+        if self._connections is None or self._taken < self._connections:
+            return False
+        connection.end()
+        self._vacate(connection)
+        return True
 
     def _sweep(self) -> None:
         """Close what has been idle too long; look again when the next one will have been."""

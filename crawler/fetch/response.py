@@ -6,13 +6,14 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
+from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IClientRequest, IResponse
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IClientRequest, IResponse
 from zope.interface import implementer
 
 from crawler.fetch.answer import AnswerReader
+from crawler.fetch.failures import BodyTooLarge
 
 
 def failure_of(problem: Exception) -> Failure:
@@ -25,6 +26,8 @@ WHOLE: Final = failure_of(ResponseDone())
 
 CLOSED: Final = failure_of(PotentialDataLoss())
 """How a body ends whose only end is the connection's."""
+
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 
 
 class Feeds(Protocol):
@@ -41,17 +44,23 @@ class Feeds(Protocol):
 
 
 @implementer(IClientRequest)
-class BodilessRequest:
-    """A request without a body (GET, HEAD), as it is written."""
+class Request:
+    """A request as it is written. `body` writes what follows `text`; only requests without one can be sent twice."""
 
-    __slots__ = ("absoluteURI", "headers", "method", "text")
+    __slots__ = ("absoluteURI", "body", "headers", "method", "text")
 
-    def __init__(self, method: bytes, url: bytes, headers: Headers, text: bytes) -> None:
-        """Take the whole request as `text`."""
+    def __init__(self, method: bytes, url: bytes, headers: Headers, text: bytes, body: IBodyProducer | None = None) -> None:
+        """Take the head, with the empty line that ends it, as `text`."""
         self.method = method
         self.absoluteURI = url
         self.headers = headers
         self.text = text
+        self.body = body
+
+    @property
+    def repeatable(self) -> bool:
+        """Tell whether it may be sent again when a kept connection turns out dead (RFC 9110 section 9.2.2)."""
+        return self.body is None and self.method in _IDEMPOTENT
 
 
 @implementer(IPushProducer)
@@ -98,20 +107,22 @@ class Response:
         "_headers",
         "_pieces",
         "_receiver",
+        "_room",
         "awaits_receiver",
         "code",
         "fields",
         "length",
         "phrase",
         "previousResponse",
+        "received",
         "request",
         "source",
         "version",
         "whole",
     )
 
-    def __init__(self, request: BodilessRequest, source: Feeds, reader: AnswerReader) -> None:
-        """Take the head that `reader` has read."""
+    def __init__(self, request: Request, source: Feeds, reader: AnswerReader, limit: int | None = None) -> None:
+        """Take the head that `reader` has read, and how many bytes of body are taken; None: any number."""
         self.request = request
         self.source: Feeds | None = source  # None when the body has ended
         self.whole = reader.whole  # all of the body was in when the head was
@@ -123,6 +134,8 @@ class Response:
         self.previousResponse: IResponse | None = None
         self.awaits_receiver = True  # nobody has asked for the body yet
         self._headers: Headers | None = None
+        self.received = 0  # bytes of body
+        self._room = limit
         self._pieces: list[bytes] = []
         self._receiver: IProtocol | None = None
         self._ended: Failure | None = None
@@ -161,12 +174,36 @@ class Response:
             self.source.resume()
 
     def deliver(self, pieces: list[bytes]) -> None:
-        """Pass on pieces of the body, or keep them until somebody asks."""
+        """Pass on pieces of the body, or keep them until somebody asks. What is beyond the limit ends the transfer."""
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
+        self.received += size
+        if self._room is not None:
+            self._room -= size
+            if self._room < 0:
+                self._overflow(pieces)
+                return
         if self._receiver is None:
             self._pieces += pieces
             return
         for piece in pieces:
             self._receiver.dataReceived(piece)
+
+    def _overflow(self, pieces: list[bytes]) -> None:
+        """Pass on what is within the limit, then close the connection and end."""
+        assert self._room is not None
+        size = sum(map(len, pieces))
+        fits, self._room = self._room + size, None
+        source = self.source
+        if fits:
+            self.received -= size
+            self.deliver([b"".join(pieces)[:fits]])
+        self.end(failure_of(ResponseFailed([failure_of(BodyTooLarge("the body is larger than is taken"))])))  # type: ignore[no-untyped-call]
+        if source is not None:
+            source.drop()
+
+    def detach(self) -> None:
+        """Tell nobody anything any more."""
+        self.source = self._receiver = None
 
     def end(self, reason: Failure) -> None:
         """Pass on how the body ended; the connection is not this answer's any more."""

@@ -8,7 +8,7 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
 
-from crawler.fetch.body import BoundedBody
+from crawler.fetch.body import GatheredBody
 from crawler.fetch.failures import MAX_DETAIL, BadAnswer, CannotConnect, HeadTooLarge, bounded, explain, explain_connect
 from crawler.fetch.headers import MAX_HEADER_CHARACTERS, MAX_HEADERS, decode_headers, decode_value, media_type_accepted
 from crawler.model import Reason
@@ -115,20 +115,12 @@ def test_details_are_one_bounded_printable_line() -> None:
     assert text.isprintable()
 
 
-def test_a_body_lets_go_of_what_is_over_its_limit_and_says_so_once() -> None:
-    said: list[str] = []
-    body = BoundedBody(10, lambda: said.append("over"), lambda _: said.append("end"))
-    for size in (4, 6, 1, 5):
-        body.dataReceived(b"x" * size)
-    body.connectionLost(Failure(ResponseDone()))
-    assert said == ["over", "end"]
-    assert body.content() == b""
-    assert body.size == 16
-
-
-def test_a_body_within_its_limit() -> None:
-    body = BoundedBody(10, lambda: pytest.fail("within the limit"), lambda _: None)
+def test_a_body_is_gathered_and_let_go_of() -> None:
+    ends: list[Failure] = []
+    body = GatheredBody(ends.append)
     for piece in (b"abcd", b"", b"efghij"):
         body.dataReceived(piece)
+    body.connectionLost(Failure(ResponseDone()))
     assert body.content() == b"abcdefghij"
     assert body.content() == b""
+    assert [type(end.value) for end in ends] == [ResponseDone]

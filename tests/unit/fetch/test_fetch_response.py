@@ -13,7 +13,6 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
@@ -24,8 +23,25 @@ from twisted.web.iweb import IClientRequest, IResponse
 from zope.interface.verify import verifyObject
 
 from crawler.fetch.connection import Connection
-from crawler.fetch.deadlines import Deadlines
-from crawler.fetch.response import BodilessRequest, Response
+from crawler.fetch.response import Request, Response
+
+
+class Asking:
+    """Who waits for one answer: cancelling `answer` closes the connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.answer: Deferred[Response] = Deferred(lambda _: connection.abandon())
+        self.over = 0
+
+    def head_came(self, response: Response) -> None:
+        self.answer.callback(response)
+
+    def no_head(self, problem: Exception) -> None:
+        self.answer.errback(problem)
+
+    def body_over(self) -> None:
+        self.over += 1
+        assert self.over == 1
 
 
 class Wire:
@@ -40,8 +56,10 @@ class Wire:
     def _idle(self, _connection: Connection) -> None:
         self.idle += 1
 
-    def ask(self, method: bytes = b"GET") -> Deferred[Response]:
-        return self.connection.request(BodilessRequest(method, b"http://a.test/x", Headers(), method + b" /x HTTP/1.1\r\n\r\n"))
+    def ask(self, method: bytes = b"GET", limit: int | None = None) -> Deferred[Response]:
+        asking = Asking(self.connection)
+        self.connection.request(Request(method, b"http://a.test/x", Headers(), method + b" /x HTTP/1.1\r\n\r\n"), asking, limit)
+        return asking.answer
 
     def feed(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -285,40 +303,3 @@ def test_whatever_comes_the_next_answer_is_its_own() -> None:
     globalLogPublisher.removeObserver(observer)
     assert not logged
     assert 100 < kept < 2900
-
-
-def test_deadlines_need_one_timer() -> None:
-    clock = Clock()
-    deadlines = Deadlines(clock, 10)
-    ended: list[str] = []
-
-    class One:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def expire(self) -> None:
-            ended.append(self.name)
-
-        def cancel(self) -> None:
-            raise AssertionError
-
-    first, second, third = One("first"), One("second"), One("third")
-    for one in (first, second, third):
-        deadlines.begin(one, clock.seconds())
-        clock.advance(2)
-    assert len(clock.getDelayedCalls()) == 1
-    deadlines.finish(second)
-    clock.advance(3.9)
-    assert ended == []
-    clock.advance(0.2)
-    assert ended == ["first"]
-    clock.advance(3)
-    assert ended == ["first"]
-    assert deadlines.under_way() == [third]
-    clock.advance(1)
-    assert ended == ["first", "third"]
-    assert not clock.getDelayedCalls()
-    deadlines.begin(first, clock.seconds())
-    deadlines.finish(first)
-    deadlines.close()
-    assert not clock.getDelayedCalls()
