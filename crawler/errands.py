@@ -110,7 +110,7 @@ class RobotsErrands:
 
         errand.attempts += errand.hops == 0
         turn.begin()
-        answer = maybeDeferred(self._fetch, errand.url, max_body=MAX_ROBOTS_FETCH, accept=[], on_sent=turn.sent)
+        answer = maybeDeferred(self._fetch, errand.url, max_body=MAX_ROBOTS_FETCH, cut=True, accept=[], on_sent=turn.sent)
         return answer.addCallback(answered).addErrback(faulty)
 
     def _learn(self, errand: Errand, answer: Fetched | FetchFailed, turn: Turn) -> Deferred[Any] | str:

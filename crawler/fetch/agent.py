@@ -64,17 +64,17 @@ class Agent:
         self,
         reactor: ReactorNet,  # with threads, too, if no resolver is given
         *,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
         resolver: Resolves | None = None,
         guard: Guard | None = None,
         trust: Trust | None = None,
     ) -> None:
-        """Take the parts; those not given are a `Resolver`, a `Guard` that lets only public addresses pass, and the system's `Trust`.
+        """Take the parts; the default ones are `Limits`, a `Resolver`, a `Guard` that lets only public addresses pass, and the system's `Trust`.
 
         The resolver becomes the agent's own and is closed with it.
         """
         self.reactor: Final[Any] = reactor
-        self._limits = limits
+        self._limits = limits = limits or Limits()
         self._resolver: Resolves = resolver or Resolver(reactor)  # type: ignore[arg-type]
         self._pool = Pool(
             reactor,
