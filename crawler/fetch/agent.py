@@ -69,7 +69,7 @@ class Agent:
         guard: Guard | None = None,
         trust: Trust | None = None,
     ) -> None:
-        """Take the parts; the default ones are `Limits`, a `Resolver`, a `Guard` that lets only public addresses pass, and the system's `Trust`.
+        """Take the parts; by default `Limits`, a `Resolver`, a `Guard` that lets only public addresses pass, and the system's `Trust`.
 
         The resolver becomes the agent's own and is closed with it.
         """
