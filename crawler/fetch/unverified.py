@@ -11,7 +11,7 @@ from msgspec import Struct
 from crawler import url as urls
 from crawler.fetch.guard import parse_address
 
-_PATTERN: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:/@?#\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_PATTERN: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]:/@?#,\s]+)(?::(?P<port>[0-9]{1,5}))?")
 _REMEDY: Final = "write a host as in test.example.org, *.example.org, test.example.org:8443, 127.0.0.1, [::1]:8443 or *"
 
 

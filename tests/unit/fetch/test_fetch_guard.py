@@ -159,3 +159,68 @@ def test_a_named_seed_is_exempt_at_its_first_addresses() -> None:
 def test_parse_address(text: str, parsed: str | None) -> None:
     address = parse_address(text)
     assert (None if address is None else str(address)) == parsed
+
+
+# What the operator allows
+
+
+@pytest.mark.parametrize(
+    ("allowed", "address", "passes"),
+    [
+        ("10.1.0.0/16", "10.1.2.3", True),
+        ("10.1.0.0/16", "10.2.0.1", False),
+        ("10.1.2.3", "10.1.2.3", True),
+        ("10.1.2.3", "10.1.2.4", False),
+        ("0.0.0.0/0", "127.0.0.1", True),
+        ("0.0.0.0/0", "169.254.169.254", True),
+        ("0.0.0.0/0", "::1", False),
+        ("0.0.0.0/0", "fd00::1", False),
+        ("0.0.0.0/0", "::ffff:127.0.0.1", True),
+        ("127.0.0.0/8", "64:ff9b::7f00:1", True),
+        ("127.0.0.0/8", "2002:7f00:1::", True),
+        ("127.0.0.0/8", "2606:4700::5efe:127.0.0.1", True),
+        ("10.0.0.0/8", "2606:4700::5efe:127.0.0.1", False),
+        ("::/0", "fd00::1", True),
+        ("::/0", "::1", True),
+        ("::/0", "::", True),
+        ("::/0", "2001:0:4136:e378:8000:63bf:3fff:fdd2", True),
+        ("::/0", "127.0.0.1", False),
+        ("::/0", "::ffff:127.0.0.1", False),
+        ("::/0", "2002:7f00:1::", False),
+        ("fd00::/8", "fd00::5efe:127.0.0.1", False),
+        ("[::1]", "::1", True),
+        ("fe80::/10", "fe80::1%eth0", True),
+        ("::ffff:127.0.0.1", "127.0.0.1", True),
+        ("::ffff:10.0.0.0/104", "10.200.0.1", True),
+        ("::ffff:10.0.0.0/104", "::ffff:10.200.0.1", True),
+        ("::ffff:10.0.0.0/104", "127.0.0.1", False),
+        ("64:ff9b::/96", "10.0.0.1", True),
+    ],
+)
+def test_an_allowed_network(allowed: str, address: str, passes: bool) -> None:
+    assert Guard([], [allowed]).allows(address, 8080) is passes
+    assert not Guard([], ["198.51.100.0/24"]).allows(address, 8080)
+
+
+def test_allowed_networks_open_no_ports_of_other_protocols() -> None:
+    guard = Guard([], ["10.0.0.0/8"])
+    assert guard.refusal("10.0.0.1", 6000) == "port 6000 belongs to another protocol"
+    assert guard.allows("10.0.0.1", 6001)
+    assert guard.allows("8.8.8.8", 80)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("10.0.0.1/8", "write 10.0.0.0/8"),
+        ("fd00::1/8", "write fd00::/8"),
+        ("10.0.0.0/33", "no address or network"),
+        ("localhost", "no address or network"),
+        ("10.0.0", "no address or network"),
+        ("", "no address or network"),
+        ("10.0.0.1:80", "no address or network"),
+    ],
+)
+def test_what_is_no_network_is_refused_with_the_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(ValueError, match=remedy):
+        Guard([], [text])
