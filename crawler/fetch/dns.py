@@ -116,9 +116,9 @@ class Resolver:
         return Addresses((str(literal),)) if literal is not None else None
 
     def _start(self, host: str) -> _Lookup:
-        timer = self._clock.callLater(self._timeout, self._expired, host)
-        self._threads.submit(host, self._answered)
-        return _Lookup(timer)
+        lookup = _Lookup(self._clock.callLater(self._timeout, self._expired, host))
+        self._threads.submit(host, lookup, self._answered)
+        return lookup
 
     def _answered(self, host: str, resolution: Resolution, ttl_is_short: bool) -> None:
         """Take the answer of a thread; it may come after the waiters have been told that time is up."""
@@ -156,6 +156,7 @@ class _Lookup:
 
     def __init__(self, timer: IDelayedCall) -> None:
         self.waiters: list[Deferred[Resolution]] = []
+        self.over = False  # read by the threads: what nobody waits for any more is not looked up
         self._timer = timer
 
     def leave(self, waiter: Deferred[Resolution]) -> None:
@@ -164,6 +165,7 @@ class _Lookup:
 
     def finish(self, resolution: Resolution) -> None:
         """Tell everybody."""
+        self.over = True
         if self._timer.active():
             self._timer.cancel()
         waiters, self.waiters = self.waiters, []
@@ -181,25 +183,38 @@ class _Threads:
         self._reactor = reactor
         self._limit = limit
         self._getaddrinfo = getaddrinfo
-        self._names: queue.SimpleQueue[tuple[str, Answer] | None] = queue.SimpleQueue()
+        self._names: queue.SimpleQueue[tuple[str, _Lookup, Answer] | None] = queue.SimpleQueue()
         self._alive = 0
         self._pending = 0  # names handed over and not answered yet
         self._ended: Deferred[None] | None = None
 
-    def submit(self, host: str, answer: Answer) -> None:
-        """Have `host` looked up; `answer` is called in the reactor's thread."""
+    def submit(self, host: str, lookup: _Lookup, answer: Answer) -> None:
+        """Have `host` looked up; `answer` is called in the reactor's thread, unless `lookup` was over before its turn came."""
         self._pending += 1
         if self._pending > self._alive and self._alive < self._limit:
-            self._alive += 1
-            threading.Thread(target=self._work, name=f"dns-{self._alive}", daemon=True).start()
-        self._names.put((host, answer))
+            self._start_thread()
+        self._names.put((host, lookup, answer))
+
+    def _start_thread(self) -> None:
+        """Start one more; if the system has none to give, the name waits for another, or for its time limit."""
+        try:
+            threading.Thread(target=self._work, name=f"dns-{self._alive + 1}", daemon=True).start()
+        except RuntimeError:
+            return
+        self._alive += 1
 
     def _work(self) -> None:
         while (item := self._names.get()) is not None:
-            host, answer = item
+            host, lookup, answer = item
+            if lookup.over:
+                self._reactor.callFromThread(self._skipped)
+                continue
             resolution, temporary = look_up(host, self._getaddrinfo)
             self._reactor.callFromThread(self._done, answer, host, resolution, temporary)
         self._reactor.callFromThread(self._thread_ended)
+
+    def _skipped(self) -> None:
+        self._pending -= 1
 
     def _done(self, answer: Answer, host: str, resolution: Resolution, temporary: bool) -> None:
         self._pending -= 1

@@ -6,6 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,6 +165,7 @@ def test_a_look_up_has_a_time_limit_and_a_late_answer_still_counts(clock: Thread
     names.gate.clear()
     resolver = make(names, timeout=10.0)
     waiting = resolver.resolve("a.test")
+    clock.run_until(lambda: names.asked == ["a.test"])
     clock.advance(9.9)
     assert not waiting.called
     clock.advance(0.2)
@@ -199,6 +202,36 @@ def test_threads_are_bounded_and_used_again(clock: ThreadedClock, make: Make) ->
     assert all(isinstance(result(clock, one), Addresses) for one in waiting)
 
 
+def test_a_name_whose_time_is_up_before_its_turn_is_not_looked_up(clock: ThreadedClock, make: Make) -> None:
+    """Else look-ups that nobody waits for would queue before those that somebody does."""
+    names = Names(stuck_test=["192.0.2.1"], late_test=["192.0.2.2"], next_test=["192.0.2.3"])
+    names.gate.clear()
+    resolver = make(names, threads=1, timeout=10.0)
+    waiting = [resolver.resolve("stuck.test"), resolver.resolve("late.test")]
+    clock.run_until(lambda: names.asked == ["stuck.test"])
+    clock.advance(11)
+    assert [result(clock, one) for one in waiting] == [NoAddress("dns: no answer within 10 s", timed_out=True)] * 2
+    last = resolver.resolve("next.test")
+    names.gate.set()
+    assert result(clock, last) == Addresses(("192.0.2.3",))
+    assert names.asked == ["stuck.test", "next.test"]
+
+
+def test_a_system_without_threads_to_give_is_a_time_out(clock: ThreadedClock, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = make(Names(a_test=["192.0.2.1"], b_test=["192.0.2.2"]), timeout=10.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        waiting = resolver.resolve("a.test")
+        clock.advance(11)
+        got = result(clock, waiting)
+    assert isinstance(got, NoAddress)
+    assert got.timed_out
+    assert result(clock, resolver.resolve("b.test")) == Addresses(("192.0.2.2",))
+
+
 def test_closing_tells_everybody_and_ends_the_threads(clock: ThreadedClock) -> None:
     names = Names(a_test=["192.0.2.1"])
     names.gate.clear()
@@ -230,6 +263,31 @@ def test_the_systems_resolver_knows_localhost_and_survives_long_labels() -> None
     assert isinstance(resolution, Addresses)
     assert set(resolution.addresses) <= {"127.0.0.1", "::1"}
     assert look_up("a" * 64 + ".test") == (NoAddress(f"{'a' * 64}.test: not a valid host name"), False)
+
+
+def test_the_hosts_file_counts() -> None:
+    entries = [line.partition("#")[0].split() for line in Path("/etc/hosts").read_text(encoding="utf-8").splitlines()]
+    listed: dict[str, set[str]] = {}
+    for address, *names in filter(None, entries):
+        for name in names:
+            listed.setdefault(name, set()).add(str(ip_address(address)))
+    assert listed, "an empty hosts file"
+    for name, addresses in list(listed.items())[:10]:
+        resolution, _ = look_up(name)
+        assert isinstance(resolution, Addresses), name
+        assert addresses & set(resolution.addresses), name
+
+
+@pytest.mark.parametrize("host", ["under_score.test", "a--b.test", "xn--.test", "xn--garbage!.test", "-dash-.test"])
+def test_names_that_idna_would_refuse_are_asked_for_as_they_are(host: str) -> None:
+    asked: list[bytes] = []
+
+    def getaddrinfo(name: str, *_: Any) -> list[Any]:
+        asked.append(name.encode("idna"))  # as socket.getaddrinfo does with a str
+        return [(None, None, None, "", ("192.0.2.1", 0))]
+
+    assert look_up(host, getaddrinfo) == (Addresses(("192.0.2.1",)), False)
+    assert asked == [host.encode()]
 
 
 @pytest.mark.parametrize(
