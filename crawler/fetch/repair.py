@@ -17,6 +17,7 @@ from crawler.fetch.failures import BadAnswer, bounded
 Field = tuple[bytes, bytes]
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
+_PROTOCOL: Final = b"HTTP/"
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
@@ -40,6 +41,8 @@ def rewrite(received: bytes | bytearray) -> Rewritten | None:
     while True:
         line_end = received.find(b"\n", start)
         if line_end < 0:
+            if received[start : start + 5].upper() != _PROTOCOL[: len(received) - start]:  # no line end will make it one
+                raise BadAnswer(bounded(f"not a status line to be expected: {received[start : start + 80].decode('latin-1')}"))
             return None
         version, status, reason = _read_status_line(bytes(received[start:line_end].rstrip(b"\r")))
         end = _BLANK_LINE.search(received, line_end)

@@ -321,6 +321,10 @@ class EvilServer(socketserver.ThreadingTCPServer):
         with self._lock:
             self._log.write(f"{arrived:.6f} {time.monotonic():.6f} 127.0.0.1 0 0 {path}\n")
 
+    def shutdown_request(self, request: object) -> None:
+        """Close, and no more: a FIN of its own would come before the reset that a case has asked for."""
+        self.close_request(request)  # type: ignore[arg-type]
+
     def handle_error(self, *_: object) -> None:
         """A client that goes away in the middle is what these cases are for."""
 

@@ -178,6 +178,11 @@ def many_hosts() -> bytes:
     return b"<title>Hosts</title>" + b"".join(b"<a href=http://127.9.%d.%d:9/x>x</a>" % host for host in hosts)
 
 
+def away(exchange: Exchange) -> Body:
+    """The canonical page is said to be another host's."""
+    yield whole(200, f'<title>Away</title><link rel=canonical href="http://127.0.0.3:{exchange.sock.getsockname()[1]}/page">'.encode())
+
+
 NEVER: Final = '<a href="/never/{0}">a</a><form action="/never/{0}"><input name=a></form>'
 CASES: Final[dict[str, Case]] = {
     "/selfredirect": redirect("/selfredirect"),
@@ -193,6 +198,10 @@ CASES: Final[dict[str, Case]] = {
     "/toforbidden": redirect("/forbidden/fruit"),
     "/tooffport": redirect("http://127.0.0.1:PRIVATE/private/300"),
     "/tospelled": redirect("http://0x7f.1:PRIVATE/private/301", 307),
+    "/selfcookie": redirect("/selfcookie\r\nSet-Cookie: again=1"),
+    "/tooff": redirect("/many/off"),
+    "/toredis": redirect("http://127.0.0.1:6379/flushall"),
+    "/canonicalaway": away,
     "/refreshchain": refresh_chain,
     "/headerchain": header_chain,
     "/headerloop": header_loop,
@@ -229,7 +238,14 @@ CASES: Final[dict[str, Case]] = {
     "/bases": markup("<base href=/ok/base/>" * 100 + "<base href=/never/><a href=based>x</a>"),
     "/basescript": markup("<base href=javascript:x()><a href=ok/basescript>x</a>"),
     "/doctype": markup(b"<!doctype " + b"x" * 1_000_000 + b"><a href=/ok/doctype>x</a>"),
-    "/nested": markup("<a href=/ok/nested>" * 20_000),
+    "/nested": markup("<a href=/ok/nested>" * 100_000),
+    "/misnested": markup("<b><i><p></b></i><a href=/ok/misnested>" * 2_000),
+    "/bait": markup(
+        "<title>Bait</title>"
+        + "".join(f'<meta http-equiv=refresh content="{text}">' for text in ("1" * 500_000, " " * 500_000 + "x", "0;" + "url" * 100_000))
+        + f'<a href="{" " * 500_000}/ok/bait">a</a><meta name=robots content="{"," * 500_000}"><base target="{"a" * 500_000}">'
+        + "<a href=/ok/bait>x</a>"
+    ),
     "/manylinks": links(200_000),
     "/million": links(1_000_000),
     "/hosts": large(many_hosts),

@@ -86,6 +86,7 @@ ROBOTS: Final[list[Case]] = [  # of 127.0.0.2, 127.0.0.3 and so on; the test's t
     robots(b"\r" * 400_000 + b"\nUser-agent: *\nDisallow: /no\n"),
     robots("\n".join(f"Disallow: /{number:x}$" for number in range(30_000)).join(["User-agent: *\n", "\nDisallow: /no"])),
     lists_sitemaps,
+    robots("".join(f"Sitemap: /map{number:05}\n" for number in range(100_000))),
 ]
 
 URLSET: Final = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
@@ -106,6 +107,11 @@ def self_index(exchange: Exchange) -> Body:
     yield whole(200, f"<sitemapindex>{locs}</sitemapindex>".encode(), "text/xml")
 
 
+def elsewhere(exchange: Exchange) -> Body:
+    """An entry on another host."""
+    yield whole(200, entries(f"http://127.0.0.1:{exchange.sock.getsockname()[1]}/ok/elsewhere").encode(), "application/xml")
+
+
 _indexes = itertools.count()
 LOLS: Final = '<!DOCTYPE l [<!ENTITY a "lol">' + "".join(
     f'<!ENTITY {chr(98 + depth)} "{f"&{chr(97 + depth)};" * 10}">' for depth in range(9)
@@ -119,6 +125,7 @@ SITEMAPS: Final[dict[str, Case]] = {
     "/large.xml": raw(whole(200, gzip.compress(entries(*(f"/many/{number}" for number in range(60_000))).encode()), "application/gzip")),
     "/cut.xml": xml(entries("/ok/whole", "/never/cut")[:-60]),
     "/wrong.xml": xml('<?xml version="1.0"?>\n<x:urlset xmlns:x="y"><x:url><x:loc>\n /ok/wrong \n</x:loc></x:url></x:urlset>'),
+    "/elsewhere.xml": elsewhere,
     "/marked.xml": xml("\ufeff" + entries("/ok/marked", "/never/" + "x" * 1_000_000, "http://[bad", "javascript:x()")),
     "/text.txt": raw(whole(200, b"\xef\xbb\xbfnothing\nhttp://127.0.0.1:25/mail\n\0\xff\n", "text/plain")),
     "/page.xml": raw(whole(200, html_page("No sitemap", "/never/inpage"))),
@@ -126,7 +133,10 @@ SITEMAPS: Final[dict[str, Case]] = {
     "/endless.xml": evil_wire.CASES["/endlesschunks"],
 }
 
-CASES: Final[dict[str, Case]] = {**evil_wire.CASES, **evil_pages.CASES}
+APART: Final = ("/", "/robots.txt", "/forbidden", "/manylinks", "/heavy")
+SMALL: Final = {path: case for path, case in evil.CASES.items() if path not in APART}
+"""The cases of the small evil web."""
+CASES: Final[dict[str, Case]] = {**SMALL, **evil_wire.CASES, **evil_pages.CASES}
 
 
 def index(exchange: Exchange) -> Body:
@@ -159,6 +169,8 @@ def case_on_host(number: int, path: str) -> Case:
     plain = path.partition("?")[0]
     if plain == "/robots.txt":
         return ROBOTS[number]
+    if plain.startswith("/map"):
+        return raw(whole(404, b""))
     return SITEMAPS.get(plain) or (host_root if plain == "/" else good_page)
 
 

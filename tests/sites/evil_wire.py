@@ -15,6 +15,7 @@ from evil import Body, Case, Exchange, head, html_page, whole
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 PAGE: Final = html_page("A page", "/ok/linked")
 CLOSE: Final = b"Connection: close\r\n"
+FLOOD: Final = 64
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 
 
@@ -65,8 +66,49 @@ def many_headers(exchange: Exchange) -> Body:
 
 def endless_chunks(exchange: Exchange) -> Body:
     yield OK + CHUNKED + CLOSE + b"\r\n"
-    for _ in range(1000):
+    for _ in range(5000):
         yield b"8000\r\n" + bytes(0x8000) + b"\r\n"
+
+
+def endless_parts(exchange: Exchange) -> Body:
+    """A picture after another, as a camera sends them."""
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=x\r\n" + CLOSE + b"\r\n"
+    for _ in range(5000):
+        yield b"--x\r\nContent-Type: image/jpeg\r\n\r\n" + bytes(0x8000) + b"\r\n"
+
+
+def endless_film(exchange: Exchange) -> Body:
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n" + CLOSE + b"\r\n"
+    for _ in range(5000):
+        yield bytes(0x8000)
+
+
+def reset_in_head(exchange: Exchange) -> Body:
+    yield OK + b"X-Half"
+    exchange.wait(0.2)  # what was sent should arrive before the reset overtakes it
+    exchange.reset()
+
+
+def reset_at_the_end(exchange: Exchange) -> Body:
+    """All of the body, then a reset instead of an orderly close."""
+    yield OK + CLOSE + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE
+    exchange.wait(0.2)
+    exchange.reset()
+
+
+def reset_for_an_end(exchange: Exchange) -> Body:
+    """A body of unknown length that a reset ends: nobody knows whether it was whole."""
+    yield OK + CLOSE + b"\r\n" + PAGE
+    exchange.wait(0.2)
+    exchange.reset()
+
+
+def flood(exchange: Exchange) -> Body:
+    """A megabyte of text at once; `/flood` itself lists the others."""
+    if exchange.path == "/flood":
+        yield whole(200, html_page("Flood", *(f"/flood/{number}" for number in range(FLOOD))))
+    else:
+        yield whole(200, b"<title>Flood</title>" + b"<p>0123456789abcdef\n" * 50_000)
 
 
 def keep_then_close(exchange: Exchange) -> Body:
@@ -122,6 +164,22 @@ def terminal(exchange: Exchange) -> Body:
 
 
 CASES: Final[dict[str, Case]] = {
+    "/nobytes": raw(),
+    "/halfhead": raw(OK + b"X-Half"),
+    "/resethead": reset_in_head,
+    "/resetafter": reset_at_the_end,
+    "/resetnolength": reset_for_an_end,
+    "/chunkempty": chunk(b""),
+    "/http2": raw(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)),
+    "/endlessparts": endless_parts,
+    "/film": endless_film,
+    "/pdf": raw(head(200, "application/pdf", 50_000_000)),
+    "/iso": raw(head(200, length=4 * 1024**3)),
+    "/flood": flood,
+    "/megacookie": page(b"Set-Cookie: a=" + b"v" * 1_000_000 + b"; Domain=.com\r\n"),
+    "/etag1": page(b'ETag: "same"\r\n', html_page("First of one ETag")),
+    "/etag2": page(b'ETag: "same"\r\n', html_page("Second of one ETag")),
+    "/aes128gcm": coded("aes128gcm", b"\x00\x01\x02"),
     "/nolength": raw(OK + CLOSE + b"\r\n" + PAGE),
     "/twolengths": raw(OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"),
     "/samelengths": page(b"Content-Length: %d\r\n" % len(PAGE)),

@@ -93,7 +93,7 @@ FAILING: list[tuple[str, Script, Reason, str]] = [
     ("head too large", [b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000 + b"\r\n"], Reason.BAD_HTTP, "head is larger"),
     ("line too long", [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000 + b"\r\n\r\n"], Reason.BAD_HTTP, "head is larger"),
     ("hints without end", [b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50_000], Reason.BAD_HTTP, "head is larger"),
-    ("tls alert", [b"\x15\x03\x01\x00\x02\x02\x46", "close"], Reason.TRUNCATED, ""),
+    ("tls alert", [b"\x15\x03\x01\x00\x02\x02\x46", "close"], Reason.BAD_HTTP, ""),
     ("announced too large", [HEAD + b"Content-Length: 10000000000\r\n\r\nabc"], Reason.TOO_LARGE, "announced"),
     ("endless", [HEAD + b"\r\n", "endless"], Reason.TOO_LARGE, "more than"),
     ("endless chunk", [CHUNKED + b"fffffff\r\n", "endless"], Reason.TOO_LARGE, "more than"),
