@@ -22,10 +22,11 @@ from crawler.lease import Lease
 from crawler.model import Fetched, FetchFailed, Kind, Outcome, Reason, Result, Snapshot, Task
 from crawler.parse.pool import ParsePool
 from crawler.policy.outage import Outages
+from crawler.policy.places import Places, Whose, is_prompt
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache
 from crawler.rate import Rate
-from crawler.store.commit import Admission, Committed, HostPause, Postponement, Refill, StateChange, Writer
+from crawler.store.commit import Admission, Committed, Completion, HostPause, Postponement, Refill, StateChange, Writer
 from crawler.visit import Visitor
 
 _STORE_AHEAD: Final = 4  # batches waiting for the disk: beyond, nothing is leased
@@ -74,7 +75,7 @@ class Engine:
         self._result: Deferred[Result] = Deferred()
         self._leases: dict[Lease, None] = {}
         self._leased_pages = 0
-        self._in_flight = 0
+        self._places = Places(settings.fetch.concurrency)
         self._outages = Outages(settings.fetch.retry_delay)
         self._pumping = False
         self._soon = False
@@ -179,7 +180,7 @@ class Engine:
 
     def _has_room(self) -> bool:
         return (
-            self._in_flight < self._settings.fetch.concurrency
+            self._places.free
             and self._pool.has_room
             and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages
             and self._pages_left() > 0
@@ -193,18 +194,23 @@ class Engine:
         self._pumping = True
         now = self._clock.seconds()
         try:
-            while self._has_room() and (host := self._politeness.acquire(now)) is not None:
+            while self._has_room() and (host := self._politeness.acquire(now, self._whose())) is not None:
                 self._serve(host, now)
                 if self._clock.seconds() - now > _LONGEST_TURN:  # requests may fail at once, by the thousand
                     break
         finally:
             self._pumping = False
         self._set_timer(now)
-        if not self._in_flight and not self._pool.backlog and self._writer.backlog:
+        if not self._places.in_flight and not self._pool.backlog and self._writer.backlog:
             self._writer.hurry()  # all that could still bring work is waiting for the disk
 
+    def _whose(self) -> Whose:
+        if len(self._window) <= 1:  # nobody to keep a place for
+            return Whose.ANY
+        return self._places.turn() if self._pool.has_room_for_doubtful else Whose.PROMPT_ONLY
+
     def _set_timer(self, now: float) -> None:
-        at = self._politeness.next_time() if self._has_room() else None
+        at = self._politeness.next_time(self._whose()) if self._has_room() else None
         if self._timer is not None and self._timer.active():
             if at is not None and self._timer.getTime() <= at:
                 return
@@ -258,13 +264,18 @@ class Engine:
         self._check_end()
 
     def _lease(self, task: Task) -> None:
-        lease = Lease(self, task.host, page=task.kind is Kind.PAGE)
-        self._leases[lease] = None
-        self._leased_pages += lease.page
-        visit = self._visitor.visit(task, lease)
-        lease.deferred = visit
+        lease = self._new_lease(task.host, page=task.kind is Kind.PAGE)
+        visit = lease.deferred = self._visitor.visit(task, lease)
         visit.addCallbacks(self._visited, self._not_visited, callbackArgs=(task, lease), errbackArgs=(task, lease))
         visit.addErrback(self._fail)
+
+    def _new_lease(self, host: str, *, page: bool) -> Lease:
+        doubtful = not self._politeness.is_prompt(host)
+        self._places.doubtful += doubtful
+        lease = Lease(self, host, page=page, doubtful=doubtful)
+        self._leases[lease] = None
+        self._leased_pages += page
+        return lease
 
     def _visited(self, operation: object, task: Task, lease: Lease) -> None:
         self._drop(lease)
@@ -273,6 +284,7 @@ class Engine:
             self._window.delay(again, self._clock.seconds() + operation.not_before - self._wall())
         else:
             self._window.done(task)
+        self._politeness.learn(task.host, prompt=isinstance(operation, Completion) and is_prompt(operation.record))
         self._offer(task.host)
         self._check_end()
 
@@ -285,14 +297,13 @@ class Engine:
 
     def _drop(self, lease: Lease) -> None:
         lease.over(None)
+        lease.release()
         del self._leases[lease]
         self._leased_pages -= lease.page
 
     def _run_errand(self, errand: Errand) -> None:
-        lease = Lease(self, errand.host, page=False)
-        self._leases[lease] = None
-        run = self._errands.run(errand, lease)
-        lease.deferred = run
+        lease = self._new_lease(errand.host, page=False)
+        run = lease.deferred = self._errands.run(errand, lease)
         run.addCallbacks(self._ran_errand, self._fail_errand, callbackArgs=(errand, lease), errbackArgs=(lease,))
         run.addErrback(self._fail)
 
@@ -321,7 +332,7 @@ class Engine:
 
     def request_begins(self, host: str) -> None:
         """Count a request in flight."""
-        self._in_flight += 1
+        self._places.in_flight += 1
         self._politeness.start(host, self._clock.seconds())
 
     def request_sent(self, host: str, now: float, *, again: bool) -> None:
@@ -332,15 +343,16 @@ class Engine:
 
     def request_over(self, host: str, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
         """Free a place in flight, and learn how the host fares."""
-        self._in_flight -= 1
+        self._places.in_flight -= 1
         self._politeness.finish(host, was_sent=was_sent)
         if answer is not None and (rest := self._outages.learn(host, answer)):
             self._politeness.pause(host, self._clock.seconds() + rest)
         self._offer(host)
         self._pump_soon()
 
-    def stage_is_over(self) -> None:
-        """Lease again if leasing rested for the sake of the parse workers."""
+    def stage_is_over(self, *, doubtful: bool) -> None:
+        """Lease again if leasing rested for the sake of the parse workers, or of prompt hosts."""
+        self._places.doubtful -= doubtful
         self._pump_soon()
 
     def _pump_soon(self) -> None:
@@ -372,7 +384,7 @@ class Engine:
             elapsed=now - self._started_at,
             state=self._state,
             queued=self._window.queued,
-            in_flight=self._in_flight,
+            in_flight=self._places.in_flight,
             parsing=self._pool.backlog,
             storing=self._writer.backlog,
             done=counters.done,

@@ -27,22 +27,23 @@ class Places(Protocol):
     def pause_host(self, host: str, seconds: float) -> None:
         """Let the host rest."""
 
-    def stage_is_over(self) -> None:
-        """Take note that the parse workers, for whose sake leasing may rest, have a page less."""
+    def stage_is_over(self, *, doubtful: bool) -> None:
+        """Take note that the parse workers, for whose sake leasing may rest, have a page less; `doubtful`: of a doubtful host."""
 
 
 class Lease:
     """The `visit.Turn` of a visit or of an errand."""
 
-    __slots__ = ("_in_flight", "_places", "_sent", "deferred", "host", "page", "stored")
+    __slots__ = ("_in_flight", "_places", "_sent", "deferred", "doubtful", "host", "page", "stored")
 
-    def __init__(self, places: Places, host: str, *, page: bool) -> None:
-        """`page`: it counts towards the page budget."""
+    def __init__(self, places: Places, host: str, *, page: bool, doubtful: bool) -> None:
+        """`page`: it counts towards the page budget. `doubtful`: it holds a place of those for doubtful hosts until it is parsed."""
         self._places = places
         self._in_flight = False
         self._sent = False
         self.host = host
         self.page = page
+        self.doubtful = doubtful
         self.stored = False
         self.deferred: Deferred[Any] | None = None
 
@@ -73,7 +74,12 @@ class Lease:
     def storing(self) -> None:
         """Note that the end is on its way to the disk and can't be called off."""
         self.stored = True
-        self._places.stage_is_over()
+        self.release()
+
+    def release(self) -> None:
+        """Note that it needs nothing more of what is scarce."""
+        doubtful, self.doubtful = self.doubtful, False
+        self._places.stage_is_over(doubtful=doubtful)
 
     def call_off(self) -> None:
         """Cancel what is under way, unless it is being stored."""

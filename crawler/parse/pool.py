@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,8 @@ WINDOW_BYTES: Final = 4 * 1024 * 1024
 """Bytes of bodies in a worker's socket; a larger body goes alone."""
 PAGES_AHEAD: Final = 32
 """Pages not answered yet, for each worker, up to which the pool has room for more: some wait here while their workers are busy."""
+DOUBTFUL_AHEAD: Final = 8
+"""Doubtful pages among them, for each worker, up to which more of those are taken."""
 BYTES_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of their bodies, likewise."""
 START_TIME: Final = 30.0
@@ -55,10 +57,11 @@ class PoolStats(Struct, frozen=True):
 class _Page:
     """A page on its way: `deaths` counts the workers that died with it at the head of their queue."""
 
-    __slots__ = ("answer", "deaths", "done", "request", "size")
+    __slots__ = ("answer", "deaths", "done", "doubtful", "request", "size")
 
-    def __init__(self, request: ToParse, answer: Deferred[Parsed]) -> None:
+    def __init__(self, request: ToParse, answer: Deferred[Parsed], *, doubtful: bool) -> None:
         self.request = request
+        self.doubtful = doubtful
         self.answer = answer
         self.size = len(request.body)
         self.deaths = 0
@@ -85,13 +88,22 @@ class _Worker:
             return START_TIME
         return page_time if self.queue else None
 
-    def has_room(self, size: int) -> bool:
-        """Say whether a page of `size` bytes may be sent."""
+    def has_room_for(self, page: _Page) -> bool:
+        """Say whether `page` may be sent."""
         if not self.ready or self.retiring or self.overdue:
             return False
         if not self.queue:
             return True
-        return len(self.queue) < WINDOW and self.queued_bytes + size <= WINDOW_BYTES and not self.queue[0].deaths
+        if page.doubtful and any(other.doubtful for other in self.queue):
+            return False
+        return len(self.queue) < WINDOW and self.queued_bytes + page.size <= WINDOW_BYTES and not self.queue[0].deaths
+
+
+class Parse(Protocol):
+    """`ParsePool.parse`, as its users see it."""
+
+    def __call__(self, page: ToParse, *, doubtful: bool = False) -> Deferred[Parsed]:
+        """Have a page parsed."""
 
 
 class ParsePool:
@@ -117,6 +129,7 @@ class ParsePool:
         self.size = settings.workers or len(os.sched_getaffinity(0))
         self._decoder = msgspec.msgpack.Decoder(Parsed)
         self._waiting: deque[_Page] = deque()
+        self._doubtful_waiting: deque[_Page] = deque()
         self._suspects: deque[_Page] = deque()
         self._workers: list[_Worker] = []
         self._start_deaths: deque[float] = deque(maxlen=START_DEATHS)
@@ -125,6 +138,7 @@ class ParsePool:
         self._sweep_call: Any = None
         self._restarts = 0
         self._killed = 0
+        self._doubtful = 0  # of the backlog
         self.backlog = 0
         """Pages not answered yet."""
         self.backlog_bytes = 0
@@ -140,24 +154,31 @@ class ParsePool:
     @property
     def has_room(self) -> bool:
         """Whether more should be fetched to be parsed: what is given to `parse` beyond that is taken all the same."""
-        return self.backlog < PAGES_AHEAD * self.size and self.backlog_bytes < BYTES_AHEAD
+        return self.backlog - self._doubtful < PAGES_AHEAD * self.size and self.backlog_bytes < BYTES_AHEAD
 
-    def parse(self, page: ToParse) -> Deferred[Parsed]:
-        """Have a page parsed.
+    @property
+    def has_room_for_doubtful(self) -> bool:
+        """Whether more doubtful pages should be fetched: fewer of them, so that they cannot take all the room."""
+        return self._doubtful < DOUBTFUL_AHEAD * self.size
+
+    def parse(self, page: ToParse, *, doubtful: bool = False) -> Deferred[Parsed]:
+        """Have a page parsed; a `doubtful` one, which may take long, when no other waits, and one in each worker at a time.
 
         Fires with a Parsed whatever the page does. Fails with WorkersDied when no worker can be kept alive or the pool
         is stopped, and with CancelledError when cancelled: then the result is dropped.
         """
         answer: Deferred[Parsed] = Deferred(lambda _: self._cancelled(entry))
-        entry = _Page(page, answer)
+        entry = _Page(page, answer, doubtful=doubtful)
         if self._fault is not None or not self._running:
             answer.errback(self._fault or WorkersDied("the parse workers are not running"))
             return answer
         self.backlog += 1
         self.backlog_bytes += entry.size
-        worker = None if self._waiting else self._least_loaded(entry.size)
+        self._doubtful += doubtful
+        queue = self._doubtful_waiting if doubtful else self._waiting
+        worker = None if self._waiting or queue else self._least_loaded(entry)
         if worker is None:
-            self._waiting.append(entry)
+            queue.append(entry)
         else:
             self._send(worker, entry)
         return answer
@@ -168,7 +189,7 @@ class ParsePool:
         return PoolStats(
             workers=len(ready),
             busy=sum(1 for worker in ready if worker.queue),
-            waiting=len(self._waiting) + len(self._suspects),
+            waiting=len(self._waiting) + len(self._doubtful_waiting) + len(self._suspects),
             restarts=self._restarts,
             killed=self._killed,
         )
@@ -191,10 +212,10 @@ class ParsePool:
 
     # What happens to a page
 
-    def _least_loaded(self, size: int) -> _Worker | None:
+    def _least_loaded(self, page: _Page) -> _Worker | None:
         best = None
         for worker in self._workers:
-            if worker.has_room(size) and (best is None or len(worker.queue) < len(best.queue)):
+            if worker.has_room_for(page) and (best is None or len(worker.queue) < len(best.queue)):
                 best = worker
         return best
 
@@ -212,24 +233,23 @@ class ParsePool:
 
     def _feed(self, worker: _Worker) -> None:
         """Send what the worker has room for: a suspect when it can have it alone, else pages in their order."""
-        while self._suspects and not worker.queue and worker.has_room(0):
+        while self._suspects and not worker.queue and worker.has_room_for(self._suspects[0]):
             suspect = self._suspects.popleft()
             if not suspect.done:
                 self._send(worker, suspect)
-        while self._waiting:
-            page = self._waiting[0]
-            if not page.done and not worker.has_room(page.size):
-                break
-            self._waiting.popleft()
-            if not page.done:
-                self._send(worker, page)
+        for queue in (self._waiting, self._doubtful_waiting):
+            while queue:
+                page = queue[0]
+                if not page.done and not worker.has_room_for(page):
+                    break
+                queue.popleft()
+                if not page.done:
+                    self._send(worker, page)
 
     def _finish(self, page: _Page, result: Parsed | WorkersDied) -> None:
         if page.done:
             return
-        page.done = True
-        self.backlog -= 1
-        self.backlog_bytes -= page.size
+        self._leave(page)
         if isinstance(result, Parsed):
             page.answer.callback(result)
         else:
@@ -238,16 +258,20 @@ class ParsePool:
     def _cancelled(self, page: _Page) -> None:
         """Drop the result to come; a page that no worker has is not parsed at all."""
         if not page.done:
-            page.done = True
-            self.backlog -= 1
-            self.backlog_bytes -= page.size
+            self._leave(page)
             page.answer.errback(CancelledError())
+
+    def _leave(self, page: _Page) -> None:
+        page.done = True
+        self.backlog -= 1
+        self.backlog_bytes -= page.size
+        self._doubtful -= page.doubtful
 
     def _fail_all(self, fault: WorkersDied) -> None:
         pages = [page for worker in self._workers for page in worker.queue]
-        pages += [*self._suspects, *self._waiting]
-        self._suspects.clear()
-        self._waiting.clear()
+        for queue in (self._suspects, self._waiting, self._doubtful_waiting):
+            pages += queue
+            queue.clear()
         for worker in self._workers:
             worker.queue.clear()
             worker.queued_bytes = 0
@@ -303,7 +327,9 @@ class ParsePool:
             suspect = pages.pop(0)
             suspect.deaths += 1
             self._judge(suspect, f"worker timed out after {self._settings.page_time:g} s" if worker.overdue else f"worker {ending}")
-        self._waiting.extendleft(page for page in reversed(pages) if not page.done)
+        for page in reversed(pages):
+            if not page.done:
+                (self._doubtful_waiting if page.doubtful else self._waiting).appendleft(page)
         if not worker.ready:
             self._died_starting(ending)
         elif worker.queue or worker.retiring:

@@ -18,6 +18,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from crawler.policy.places import Whose
+
 SLOWEST: Final = 256
 """Hosts with the longest waits that `waiting` can tell of."""
 SWEPT_AT_ONCE: Final = 1_000
@@ -33,6 +35,7 @@ class HostState:
     in_flight: int = 0
     unsent: int = 0  # of those in flight, not written to a connection yet
     scheduled_at: float | None = None  # the heap entry that counts
+    prompt: bool = False  # see `places`
 
 
 class Politeness:
@@ -51,11 +54,12 @@ class Politeness:
         self._in_turn: deque[str] = deque()  # the same hosts, in the order in which they are swept
         self._in_flight: dict[str, HostState] = {}
         self._slow: dict[str, HostState] = {}  # at least the `SLOWEST` hosts whose `next_at` is the latest
-        self._heap: list[tuple[float, str]] = []
+        self._prompt: list[tuple[float, str]] = []  # heaps: the prompt hosts that have work,
+        self._doubtful: list[tuple[float, str]] = []  # and the others
 
     def __repr__(self) -> str:
         busy = sum(state.in_flight for state in self._in_flight.values())
-        return f"<Politeness hosts={len(self._hosts)} in_flight={busy} scheduled={len(self._heap)}>"
+        return f"<Politeness hosts={len(self._hosts)} in_flight={busy} scheduled={len(self._prompt) + len(self._doubtful)}>"
 
     def state(self, host: str) -> HostState:
         """Return the state of `host`, made on first sight."""
@@ -74,34 +78,59 @@ class Politeness:
             return
         at = max(state.next_at, now)
         if state.scheduled_at is None or at < state.scheduled_at:
-            state.scheduled_at = at
-            heapq.heappush(self._heap, (at, host))
+            self._schedule(host, state, at)
+
+    def _schedule(self, host: str, state: HostState, at: float) -> None:
+        state.scheduled_at = at
+        heapq.heappush(self._prompt if state.prompt else self._doubtful, (at, host))
+
+    def learn(self, host: str, *, prompt: bool) -> None:
+        """Note whether `host` turned out to be prompt."""
+        state = self.state(host)
+        if state.prompt is not prompt:
+            state.prompt = prompt
+            if state.scheduled_at is not None:
+                self._schedule(host, state, state.scheduled_at)
+
+    def is_prompt(self, host: str) -> bool:
+        """Say whether `host` is prompt as far as is known."""
+        state = self._hosts.get(host)
+        return state is not None and state.prompt
 
     def _busy(self, state: HostState) -> bool:
         return state.in_flight >= self._per_host or bool(state.unsent and state.delay > 0)
 
-    def acquire(self, now: float) -> str | None:
-        """Take the host whose time has come first, or None when no host may be asked yet."""
-        while self._heap and self._heap[0][0] <= now:
-            at, host = heapq.heappop(self._heap)
-            state = self._hosts.get(host)
-            if state is None or state.scheduled_at != at:
-                continue  # replaced by a later entry
+    def acquire(self, now: float, whose: Whose = Whose.ANY) -> str | None:
+        """Take the host whose time has come first, or None when no host may be asked yet; `whose` says which hosts are asked for."""
+        while True:
+            prompt, doubtful = self._first(self._prompt, True), self._first(self._doubtful, False)
+            if whose is not Whose.ANY and (prompt is not None and prompt <= now or whose is Whose.PROMPT_ONLY):
+                doubtful = None
+            heap = self._prompt if doubtful is None or (prompt is not None and prompt <= doubtful) else self._doubtful
+            if not heap or heap[0][0] > now:
+                return None
+            _, host = heapq.heappop(heap)
+            state = self._hosts[host]
             state.scheduled_at = None
             if state.next_at > now or self._busy(state):  # paused, or given a delay, since it was scheduled
                 self.offer(host, now)
                 continue
             return host
-        return None
 
-    def next_time(self) -> float | None:
-        """Return when `acquire` may succeed next, or None when no host has work that may start."""
-        while self._heap:
-            at, host = self._heap[0]
+    def next_time(self, whose: Whose = Whose.ANY) -> float | None:
+        """Return when `acquire` may succeed next, or None when no host of those asked for has work that may start."""
+        prompt = self._first(self._prompt, True)
+        doubtful = None if whose is Whose.PROMPT_ONLY else self._first(self._doubtful, False)
+        return min((at for at in (prompt, doubtful) if at is not None), default=None)
+
+    def _first(self, heap: list[tuple[float, str]], prompt: bool) -> float | None:
+        """Return the first time in `heap`, after dropping entries that do not count any more: replaced by a later one."""
+        while heap:
+            at, host = heap[0]
             state = self._hosts.get(host)
-            if state is not None and state.scheduled_at == at:
+            if state is not None and state.scheduled_at == at and state.prompt is prompt:
                 return at
-            heapq.heappop(self._heap)
+            heapq.heappop(heap)
         return None
 
     def start(self, host: str, now: float) -> None:

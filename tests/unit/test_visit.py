@@ -47,6 +47,7 @@ class Turn:
 
     def __init__(self, down: tuple[Reason, str] | None = None) -> None:
         self.down = down
+        self.doubtful = False
         self.heard: list[Any] = []
 
     def given_up(self) -> tuple[Reason, str] | None:
@@ -95,7 +96,7 @@ class Room:
             on_sent(5.0)
         return self._say(self.answer)
 
-    def parse(self, page: ToParse) -> Deferred[Any]:
+    def parse(self, page: ToParse, *, doubtful: bool = False) -> Deferred[Any]:
         self.pages.append(page)
         return self._say(self.parsed)
 

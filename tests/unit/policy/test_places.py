@@ -1,0 +1,92 @@
+"""Who may take the places in flight: a crowd of hosts that stall must leave some to those that answer."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from crawler.model import Outcome, Reason, Record, Via
+from crawler.policy.places import Places, Whose, is_prompt
+from crawler.policy.politeness import Politeness
+
+RECORD = Record("http://a/", Outcome.FETCHED, None, None, 200, None, 10, 0, Via.SEED, *[None] * 11, [], 1)
+
+
+def test_so_many_places_and_no_more() -> None:
+    places = Places(2)
+    for expected in (True, True, False):
+        assert places.free is expected
+        places.in_flight += 1
+
+
+@pytest.mark.parametrize(("limit", "by_time", "for_doubtful"), [(64, 16, 48), (8, 2, 6), (4, 1, 3), (3, 1, 3), (1, 1, 1)])
+def test_a_quarter_is_given_out_by_time_and_a_quarter_kept_for_prompt_hosts(limit: int, by_time: int, for_doubtful: int) -> None:
+    places, seen = Places(limit), []
+    for places.doubtful in range(limit):
+        seen.append(places.turn())
+    assert seen.count(Whose.ANY) == by_time
+    assert seen.count(Whose.PROMPT_FIRST) == for_doubtful - by_time
+    assert seen == sorted(seen, key=list(Whose).index)
+
+
+def test_with_any_limit_a_doubtful_host_gets_its_turn() -> None:
+    assert all(Places(limit).turn() is Whose.ANY for limit in range(1, 100))
+
+
+@pytest.mark.parametrize(
+    ("changes", "prompt"),
+    [
+        ({}, True),
+        ({"elapsed_ms": 2000}, True),
+        ({"elapsed_ms": 2001}, False),
+        ({"elapsed_ms": None}, False),
+        ({"outcome": Outcome.REDIRECTED}, True),
+        ({"outcome": Outcome.FAILED, "reason": Reason.HTTP_ERROR}, True),
+        ({"outcome": Outcome.FAILED, "reason": Reason.TOO_LARGE}, False),
+        ({"outcome": Outcome.FAILED, "reason": Reason.PARSE}, False),
+        ({"outcome": Outcome.DENIED, "reason": Reason.ROBOTS, "elapsed_ms": None}, False),
+    ],
+)
+def test_what_makes_a_host_prompt(changes: dict[str, object], prompt: bool) -> None:
+    assert is_prompt(msgspec.structs.replace(RECORD, **changes)) is prompt
+
+
+def two_classes() -> Politeness:
+    polite = Politeness(per_host=1, delay=1.0)
+    polite.offer("doubtful", 0.0)
+    polite.learn("prompt", prompt=True)
+    polite.offer("prompt", 0.5)
+    return polite
+
+
+def test_by_time_the_one_that_waited_longest_comes_first() -> None:
+    polite = two_classes()
+    assert [polite.acquire(1.0), polite.acquire(1.0), polite.acquire(1.0)] == ["doubtful", "prompt", None]
+
+
+def test_prompt_hosts_first_and_doubtful_ones_if_no_prompt_one_is_due() -> None:
+    polite = two_classes()
+    assert polite.acquire(0.2, Whose.PROMPT_FIRST) == "doubtful"
+    polite = two_classes()
+    assert [polite.acquire(1.0, Whose.PROMPT_FIRST) for _ in range(3)] == ["prompt", "doubtful", None]
+
+
+def test_prompt_hosts_only() -> None:
+    polite = two_classes()
+    assert polite.next_time(Whose.PROMPT_ONLY) == 0.5
+    assert polite.acquire(0.2, Whose.PROMPT_ONLY) is None
+    assert [polite.acquire(1.0, Whose.PROMPT_ONLY) for _ in range(2)] == ["prompt", None]
+    assert polite.next_time(Whose.PROMPT_ONLY) is None
+    assert polite.next_time() == 0.0
+
+
+def test_a_host_that_changes_its_class_keeps_its_time() -> None:
+    polite = two_classes()
+    polite.learn("doubtful", prompt=True)
+    polite.learn("prompt", prompt=False)
+    assert polite.next_time(Whose.PROMPT_ONLY) == 0.0
+    assert [polite.acquire(1.0, Whose.PROMPT_ONLY) for _ in range(2)] == ["doubtful", None]
+    assert polite.acquire(1.0) == "prompt"
+    assert polite.is_prompt("doubtful")
+    assert not polite.is_prompt("prompt")
+    assert not polite.is_prompt("never seen")
