@@ -29,11 +29,12 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from crawler import url as urls
-from crawler.fetch.deadlines import Deadlines, LeastRate
+from crawler.fetch.deadlines import RATE_WINDOW, Deadlines, LeastRate
 from crawler.fetch.dns import Resolver
 from crawler.fetch.endpoint import Connector, ReactorNet, Resolves, Target, target_of
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS, Pool
+from crawler.fetch.proxy import Proxies
 from crawler.fetch.response import Request
 from crawler.fetch.tls import Trust
 from crawler.fetch.transfer import Line, Transfer
@@ -48,7 +49,8 @@ class Limits(Struct, frozen=True):
     timeout: float = 30.0  # from the request's start to the body's last byte
     connect_timeout: float = 10.0  # TCP and TLS, over all addresses
     first_byte_timeout: float = 20.0  # from the sending to the answer's first byte
-    min_rate: int = 100  # a second, over `deadlines.RATE_WINDOW`; 0: any
+    min_rate: int = 100  # bytes a second, over `rate_window`; 0: any
+    rate_window: float = RATE_WINDOW
     max_body: int | None = None  # as it comes off the wire
     per_origin: int | None = None  # connections at once
     connections: int | None = None  # in all at once
@@ -68,6 +70,7 @@ class Agent:
         resolver: Resolves | None = None,
         guard: Guard | None = None,
         trust: Trust | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         """Take the parts; by default `Limits`, a `Resolver`, a `Guard` that lets only public addresses pass, and the system's `Trust`.
 
@@ -75,6 +78,7 @@ class Agent:
         """
         self.reactor: Final[Any] = reactor
         self._limits = limits = limits or Limits()
+        self._proxies = proxies
         self._resolver: Resolves = resolver or Resolver(reactor)  # type: ignore[arg-type]
         self._pool = Pool(
             reactor,
@@ -93,7 +97,8 @@ class Agent:
         )
         whole = Deadlines(reactor, limits.timeout, Transfer.expire)
         first_byte = Deadlines(reactor, limits.first_byte_timeout, Transfer.no_first_byte)
-        self.line: Final = Line(reactor, self._pool, connector, whole, first_byte, LeastRate(reactor, limits.min_rate, whole.under_way))
+        least_rate = LeastRate(reactor, limits.min_rate, whole.under_way, limits.rate_window)
+        self.line: Final = Line(reactor, self._pool, connector, whole, first_byte, least_rate)
         """What a `Transfer` needs."""
 
     def seconds(self) -> float:
@@ -102,7 +107,7 @@ class Agent:
 
     def target(self, url: str) -> Target:
         """Return where a canonical URL is fetched."""
-        return target_of(url)
+        return target_of(url, self._proxies)
 
     def request(
         self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
@@ -111,11 +116,13 @@ class Agent:
 
         `headers` may hold any fields but those that frame the body; a Host field replaces ours. The result fails with
 
-        - ValueError: the method is no token, or the URI no URL (WHATWG URL);
+        - ValueError: the method is no token, or CONNECT, or the URI is no URL (WHATWG URL);
         - `twisted.web.error.SchemeNotSupported`: the URL is neither http nor https;
         - `crawler.fetch.failures.CannotConnect`: no address, a forbidden one, no connection, no trust; its `reason` says which;
         - `twisted.web.client.ResponseNeverReceived`: closed without a byte of an answer;
-        - `twisted.web.client.ResponseFailed`: anything after that; its `reasons` tell what.
+        - `twisted.web.client.ResponseFailed`: anything else that is wrong with the answer, the request's body, or the time that passes;
+          its `reasons` tell what;
+        - CancelledError: cancelled, or the agent was closed.
         """
         try:
             request, target = self._compose(method, uri, headers, bodyProducer)
@@ -125,8 +132,8 @@ class Agent:
         return answer
 
     def _compose(self, method: bytes, uri: bytes, headers: Headers | None, body: IBodyProducer | None) -> tuple[Request, Target]:
-        if not _TOKEN.fullmatch(method):
-            raise ValueError(f"{method!r} is not a method")
+        if not _TOKEN.fullmatch(method) or method == b"CONNECT":  # which has no URL and no answer (RFC 9110 section 9.3.6)
+            raise ValueError(f"{method!r} is not a method that can be requested")
         url = urls.canonicalise(uri.decode("utf-8"))
         if url is None:
             if not uri.lower().startswith((b"http:", b"https:")):
@@ -144,7 +151,7 @@ class Agent:
             lines.append(b"Content-Length: 0")
         where = urls.path(url) if target.forward is None else url
         start = method + b" " + where.encode("ascii") + b" HTTP/1.1"
-        text = b"\r\n".join([start, *lines, target.forward or b"", b""]) if target.forward else b"\r\n".join([start, *lines, b"", b""])
+        text = b"\r\n".join([start, *lines, target.forward or b""]) + b"\r\n"
         return Request(method, url.encode("ascii"), headers, text, body), target
 
     def close(self) -> Deferred[None]:

@@ -79,6 +79,11 @@ class Connection(TwistedProtocol):
         return self._reader is not None and self._reader.started
 
     @property
+    def sending(self) -> bool:
+        """Tell whether the request's body is still on its way out."""
+        return self._upload is not None and not self._upload.over
+
+    @property
     def body_received(self) -> int | None:
         """The bytes of body that have come in of the answer that is coming in; None before its head is whole."""
         return self._response.received if self._response is not None else None
@@ -124,9 +129,10 @@ class Connection(TwistedProtocol):
         self._write_now(request.text)
         if request.body is not None:
             self._upload = Upload(request.body, self.transport, self._upload_failed)
+            self._upload.start()
 
     def _upload_failed(self, problem: Exception) -> None:
-        self._fail(problem)
+        self.fail(ResponseFailed([failure_of(problem)]))  # type: ignore[no-untyped-call]
 
     def _write_now(self, text: bytes) -> None:
         """Hand `text` to the kernel in this turn of the reactor, not in its next: what counts the time between requests counts from now.
@@ -174,9 +180,9 @@ class Connection(TwistedProtocol):
 
     def _finish(self, reader: AnswerReader) -> None:
         """End a whole answer. The connection is free before the body's end is told: the next request may come with that."""
-        response, receiver = self._response, self._receiver
+        response, receiver, upload = self._response, self._receiver, self._upload
         assert response is not None
-        sent = self._upload is None or self._upload.stop()
+        sent = upload is None or upload.stop()
         self._reader = self._request = self._response = self._receiver = self._upload = None
         if receiver is not None:
             receiver.body_over()
@@ -184,8 +190,10 @@ class Connection(TwistedProtocol):
             self.resume()
             self.usable = True
             self._on_idle(self)
-        else:
+        elif upload is None:
             self.end()
+        else:
+            self.drop()
         response.end(WHOLE)
 
     def _fail(self, problem: Exception) -> None:
@@ -254,9 +262,12 @@ class Connection(TwistedProtocol):
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def end(self) -> None:
-        """Close while nothing is under way: in order, unless that means to wait for the server's close_notify, maybe for ever."""
+        """Close while nothing is under way: in order, unless that means to wait for the server, maybe for ever.
+
+        That is its close_notify, or that it reads the rest of a request's body.
+        """
         self.usable = False
-        if self.secure:
+        if self.secure or self._upload is not None:
             self.drop()
         elif self.transport is not None:
             self.transport.loseConnection()

@@ -70,20 +70,23 @@ class Transferring(Protocol):
 
 
 class LeastRate:
-    """Ends transfers that drip: those that bring less than `rate` bytes a second within a whole `RATE_WINDOW`."""
+    """Ends transfers that drip: those that bring less than `rate` bytes a second within a whole window."""
 
-    def __init__(self, reactor: IReactorTime, rate: int, under_way: Callable[[], Sequence[Transferring]]) -> None:
-        """Judge what `under_way` returns; a `rate` of 0 judges nothing."""
+    def __init__(
+        self, reactor: IReactorTime, rate: int, under_way: Callable[[], Sequence[Transferring]], window: float = RATE_WINDOW
+    ) -> None:
+        """Judge what `under_way` returns each `window` seconds; a `rate` of 0 judges nothing."""
         self._reactor = reactor
         self._rate = rate
         self._under_way = under_way
+        self._window = window
         self._before: dict[Transferring, int] = {}
         self._timer: IDelayedCall | None = None
 
     def watch(self) -> None:
         """See to it that judging goes on while something is under way."""
         if self._timer is None and self._rate:
-            self._timer = self._reactor.callLater(RATE_WINDOW, self._judge)
+            self._timer = self._reactor.callLater(self._window, self._judge)
 
     def _judge(self) -> None:
         self._timer = None
@@ -92,7 +95,7 @@ class LeastRate:
             now = one.received()
             if now is None:
                 continue
-            came = (now - before[one]) / RATE_WINDOW if one in before else self._rate
+            came = (now - before[one]) / self._window if one in before else self._rate
             if came < self._rate:
                 one.too_slow(came)
             else:

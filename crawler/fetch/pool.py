@@ -19,6 +19,9 @@ from crawler.fetch.connection import Connection
 IDLE_SECONDS: Final = 15.0
 """How long an idle connection is kept; servers close theirs after 5 to 75 s."""
 
+FAVOURS: Final = 16
+"""How many requests in a row may use a connection of their origin while others wait for room to open one to another."""
+
 Place = Deferred[Connection | None]
 """Fires with an idle connection, or with None: there is room to open one."""
 
@@ -51,7 +54,8 @@ class Pool:
         self._room_of: dict[str, int] = {}  # places taken, by origin
         self._placed: set[Connection] = set()  # connections that have a place
         self._taken = 0
-        self._waiting: dict[str, deque[Place]] = {}
+        self._waiting: dict[str, deque[Place]] = {}  # by origin, the one served last comes last
+        self._favours = 0
         self._timer: IDelayedCall | None = None
         self._closing: Deferred[None] | None = None
 
@@ -59,23 +63,27 @@ class Pool:
 
     def may_open(self, origin: str) -> bool:
         """Take a place for one more connection to `origin`, if there is one."""
-        taken = self._room_of.get(origin, 0)
-        if self._per_origin is not None and taken >= self._per_origin:
+        if not self._fits(origin):
             return False
-        if self._connections is not None and self._taken >= self._connections and not self._make_room():
+        if self._full:
+            self._make_room()
             return False
         self._room_of[origin] = self._room_of.get(origin, 0) + 1
         self._taken += 1
         return True
 
-    def _make_room(self) -> bool:
-        """Close the connection that has been idle the longest."""
+    def _fits(self, origin: str) -> bool:
+        return self._per_origin is None or self._room_of.get(origin, 0) < self._per_origin
+
+    @property
+    def _full(self) -> bool:
+        return self._connections is not None and self._taken >= self._connections
+
+    def _make_room(self) -> None:
+        """Close the connection that has been idle the longest; its place is given to who waits when it has ended."""
         oldest = next(iter(self._idle), None)
-        if oldest is None:
-            return False
-        self._close_idle(oldest)
-        self._vacate(oldest)
-        return True
+        if oldest is not None:
+            self._close_idle(oldest)
 
     def place(self, origin: str) -> Place:
         """Wait in turn for a connection to `origin` or for room to open one. Whoever gives up waiting cancels it."""
@@ -97,6 +105,12 @@ class Pool:
         else:  # it has ended already
             self.not_opened(connection.origin)
 
+    def replace(self, dead: Connection) -> bool:
+        """Take the place of a connection that turned out dead, for one to be opened in its stead; return whether it had any."""
+        had = dead in self._placed
+        self._placed.discard(dead)
+        return had
+
     def not_opened(self, origin: str) -> None:
         """Give back a place: the connection did not come about."""
         left = self._room_of[origin] - 1
@@ -105,28 +119,33 @@ class Pool:
         else:
             del self._room_of[origin]
         self._taken -= 1
-        if self._waiting:
-            self._admit(origin)
+        self._admit()
 
     def _vacate(self, connection: Connection) -> None:
         if connection in self._placed:
             self._placed.discard(connection)
             self.not_opened(connection.origin)
 
-    def _admit(self, origin: str) -> None:
-        """Give a place that became free to who waits for it: first for the same origin, else in turn."""
-        for waited in (origin, *self._waiting):
-            if waited in self._waiting and self.may_open(waited):
-                self._serve(waited, None)
+    def _admit(self) -> None:
+        """Give a place that became free to who waits for it: the origins take turns, and in each the first comes first."""
+        for origin in self._waiting:
+            if self.may_open(origin):
+                self._serve(origin, None)
                 return
 
     def _serve(self, origin: str, connection: Connection | None) -> None:
-        waiting = self._waiting[origin].popleft()
-        if not self._waiting[origin]:
-            del self._waiting[origin]
+        queue = self._waiting.pop(origin)
+        waiting = queue.popleft()
+        if queue:
+            self._waiting[origin] = queue
         waiting.callback(connection)
 
     # Connections
+
+    @property
+    def closing(self) -> bool:
+        """Tell whether `close` was called."""
+        return self._closing is not None
 
     def opened(self, connection: Connection) -> None:
         """Take a new connection into the books."""
@@ -168,15 +187,17 @@ class Pool:
 
     def _hand_on(self, connection: Connection) -> bool:
         """Let a connection that became free serve who waits, by itself or by its place; return whether it does."""
-        if connection.origin in self._waiting:
+        origin = connection.origin
+        others_wait = self._full and any(other != origin and self._fits(other) for other in self._waiting)
+        if origin in self._waiting and not (others_wait and self._favours >= FAVOURS):
+            self._favours = self._favours + 1 if others_wait else 0
             if connection.ready():  # else it is closed, and its place goes to who waits when it is lost
-                self._serve(connection.origin, connection)
+                self._serve(origin, connection)
             return True
-        if self._connections is None or self._taken < self._connections:
-            return False
-        connection.end()
-        self._vacate(connection)
-        return True
+        self._favours = 0
+        if others_wait:
+            connection.end()
+        return others_wait
 
     def _sweep(self) -> None:
         """Close what has been idle too long; look again when the next one will have been."""

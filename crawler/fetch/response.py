@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
@@ -14,6 +15,8 @@ from zope.interface import implementer
 
 from crawler.fetch.answer import AnswerReader
 from crawler.fetch.failures import BodyTooLarge
+
+_log: Final = Logger()
 
 
 def failure_of(problem: Exception) -> Failure:
@@ -76,11 +79,13 @@ class BodyTransport:
 
     def pauseProducing(self) -> None:
         """Read no more for now."""
+        self._response.held = True
         if self._response.source is not None:
             self._response.source.pause()
 
     def resumeProducing(self) -> None:
         """Read on."""
+        self._response.held = False
         if self._response.source is not None:
             self._response.source.resume()
 
@@ -111,6 +116,7 @@ class Response:
         "awaits_receiver",
         "code",
         "fields",
+        "held",
         "length",
         "phrase",
         "previousResponse",
@@ -133,6 +139,7 @@ class Response:
         self.length: Any = UNKNOWN_LENGTH if reader.length is None else reader.length
         self.previousResponse: IResponse | None = None
         self.awaits_receiver = True  # nobody has asked for the body yet
+        self.held = False  # the receiver wants no more for now
         self._headers: Headers | None = None
         self.received = 0  # bytes of body
         self._room = limit
@@ -170,7 +177,7 @@ class Response:
             protocol.dataReceived(piece)
         if ended is not None:
             protocol.connectionLost(ended)
-        elif self.source is not None:
+        elif self.source is not None and not self.held:
             self.source.resume()
 
     def deliver(self, pieces: list[bytes]) -> None:
@@ -186,7 +193,8 @@ class Response:
             self._pieces += pieces
             return
         for piece in pieces:
-            self._receiver.dataReceived(piece)
+            if self._receiver is not None:  # else a piece before made it end
+                self._receiver.dataReceived(piece)
 
     def _overflow(self, pieces: list[bytes]) -> None:
         """Pass on what is within the limit, then close the connection and end."""
@@ -210,5 +218,9 @@ class Response:
         self.source = None
         self._ended = reason
         receiver, self._receiver = self._receiver, None  # they refer to each other: let go, or the collector has to find out
-        if receiver is not None:
+        if receiver is None:
+            return
+        try:
             receiver.connectionLost(reason)
+        except Exception:  # the caller's fault, which must not become that of whoever uses the connection by now
+            _log.failure("The receiver of a body raised when told of its end")

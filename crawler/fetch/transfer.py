@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
@@ -78,6 +78,8 @@ class Transfer:
         TimedOut, BadAnswer, HeadTooLarge, or Twisted's ConnectionLost and ConnectionDone.
         """
         line = self._line
+        if line.pool.closing:
+            return fail(CancelledError())
         answer = self._answer = Deferred(self._cancelled)
         line.whole.begin(self, line.reactor.seconds())
         line.least_rate.watch()
@@ -157,18 +159,19 @@ class Transfer:
 
     def no_head(self, problem: Exception) -> None:
         """Try once more over a new connection if a kept one turns out to be dead; else it has failed."""
-        self.connection = None
+        connection, self.connection = self.connection, None
         if self._reused and isinstance(problem, ResponseNeverReceived) and self._request.repeatable and self._answer is not None:
             self._line.first_byte.finish(self)
             self._leave(0)
             self._reused, self.ip = False, None
-            self._again()
+            self._again(connection)
         else:
             self._fail(failure_of(problem))
 
-    def _again(self) -> None:
-        """Open a new connection: another idle one may be as dead."""
-        if self._line.pool.may_open(self.target.key):
+    def _again(self, dead: Connection | None) -> None:
+        """Open a new connection, in the place of the dead one: another idle one may be as dead."""
+        pool = self._line.pool
+        if (dead is not None and pool.replace(dead)) or pool.may_open(self.target.key):
             self._connect()
         else:
             self._get_connection()
@@ -214,8 +217,12 @@ class Transfer:
         self._time_is_up(f"{self.stage}: not finished within {self._line.whole.seconds:g} s")
 
     def no_first_byte(self) -> None:
-        """End if not a byte of the answer has come."""
-        if self.connection is not None and not self.connection.answering:
+        """End if not a byte of the answer has come; but not while the request's body is being sent: look again later."""
+        if self.connection is None or self.connection.answering:
+            return
+        if self.connection.sending:
+            self._line.first_byte.begin(self, self._line.reactor.seconds())
+        else:
             self._time_is_up(f"{self.stage}: no answer within {self._line.first_byte.seconds:g} s")
 
     def received(self) -> int | None:
