@@ -55,7 +55,7 @@ def build_crawl(
     settings = job.settings
     scope, polite = settings.scope, settings.politeness
     token, now = product_token(polite.user_agent), reactor.seconds()
-    door = make_door(job.seeds, settings, seed_redirects(home.connection))
+    door = make_door(job.seeds, settings, seed_redirects(home.connection), year=time.gmtime().tm_year)
     frontier = SqliteFrontier(home.connection, depth=scope.depth, host_budget=scope.max_pages_per_host)
     floor = now + polite.delay if home.resumed else 0.0  # the last run may have asked any host just now
     politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)

@@ -37,6 +37,7 @@ class ScopeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_pages_per_host: Positive | None = None
     max_time: PositiveSeconds | None = None
     sitemaps: bool = True
+    traps: bool = True
 
 
 class PolitenessSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ SAME_JOB: Final = (
     "scope.exclude",
     "scope.depth",
     "scope.sitemaps",
+    "scope.traps",
     "politeness.robots",
     "politeness.nofollow",
 )

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,7 +28,6 @@ from crawler.model import (
     Kind,
     Link,
     Outcome,
-    PageLink,
     Parsed,
     Reason,
     Record,
@@ -40,8 +40,10 @@ from crawler.model import (
 from crawler.parse.frames import ToParse
 from crawler.parse.refresh import refresh_target
 from crawler.policy import directives, retry, status
-from crawler.policy.admit import DEPTH_RULE, NOFOLLOW_RULE, REDIRECTS_RULE, Door
+from crawler.policy.admit import DEPTH_RULE, LINK_RULES, NOFOLLOW_RULE, SESSION_RULE, Door
+from crawler.policy.endless import Endless
 from crawler.policy.robots import RobotsCache
+from crawler.policy.sessions import without_session
 from crawler.policy.status import Classified
 from crawler.recent import RecentKeys
 from crawler.store.commit import Completion, Operation, Postponement
@@ -88,7 +90,8 @@ class Visit:
     """What is known of a URL so far, as it goes down the chain."""
 
     __slots__ = (
-        *("answer", "candidates", "classified", "completion", "directives", "parsed", "refresh", "refused", "scope_grew", "task", "turn"),
+        *("answer", "candidates", "classified", "completion", "directives", "parsed", "refresh", "refused", "scope_grew"),
+        *("suspected", "task", "turn"),
     )
 
     def __init__(self, task: Task, turn: Turn) -> None:
@@ -102,6 +105,7 @@ class Visit:
         self.candidates: list[Candidate] = []
         self.refused: list[Refusal] = []
         self.scope_grew = False
+        self.suspected = False  # its links may have to be withheld: see `policy.endless`
         self.completion: Operation | None = None  # set: the visit is decided, only the store is left
 
 
@@ -128,6 +132,7 @@ class Visitor:
         self._settings = settings
         self._robots_token = robots_token
         self._only_new_links = recent is not None and not settings.store.record_links
+        self._endless = Endless(watching=recent is not None and settings.scope.traps)  # a limit of depth ends all
         self._wall = parts.wall
         self._pause = parts.pause
 
@@ -204,13 +209,14 @@ class Visitor:
 
         visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
         visit.refresh = _header_refresh(answer)
+        visit.suspected = self._endless.suspects(visit.task)
         page = ToParse(
             url=answer.url,
             kind=visit.task.kind,
             content_type=answer.header("content-type"),
             encodings=answer.headers_named("content-encoding"),
             body=answer.body,
-            only_new_links=self._only_new_links and directives.follows(visit.directives),
+            only_new_links=self._only_new_links and not visit.suspected and directives.follows(visit.directives),
         )
         visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
         return self._parse_body(page).addCallback(parsed)
@@ -261,10 +267,24 @@ class Visitor:
         return self._completion(visit)
 
     def _completion(self, visit: Visit) -> Completion:
+        if visit.parsed is not None and visit.classified.outcome is Outcome.FETCHED:
+            self._withhold(visit, visit.parsed)
+        if self._recent is not None:  # note what is handed over now, and what the door would refuse again, whoever brings it
+            for key in [link.key for link in visit.candidates] + [link.key for link in visit.refused if link.rule not in LINK_RULES]:
+                self._recent.add(key)
         record = _record(visit.task, visit.classified, answer=visit.answer, parsed=visit.parsed, robots=visit.directives, wall=self._wall())
         if self._settings.store.record_headers or self._settings.store.record_links:
             record = self._with_extras(record, visit)
         return Completion(visit.task, record, visit.candidates, visit.refused, scope_grew=visit.scope_grew)
+
+    def _withhold(self, visit: Visit, parsed: Parsed) -> None:
+        """Take back the links of one more page of an endless site."""
+        links = visit.candidates
+        rule = self._endless.refusal(visit.task, parsed, [link.url for link in links], suspected=visit.suspected)
+        if rule is not None:
+            visit.candidates = []
+            visit.refused += [Refusal(link.key, link.url, rule, link.referrer, link.depth) for link in links]
+            visit.parsed = replace(parsed, notes=[*parsed.notes, f"{len(links)} links withheld: an endless site"])
 
     def _links(self, visit: Visit) -> Iterator[tuple[Link, int, bool]]:
         """Yield what a visit leads to: (link, key, nofollow)."""
@@ -283,15 +303,11 @@ class Visitor:
             yield Link(parsed.canonical, Via.CANONICAL, task.depth, task.url), urls.fingerprint(parsed.canonical), False
         via, depth = (Via.SITEMAP, 1) if task.kind is Kind.SITEMAP else (Via.LINK, task.depth + 1)
         ignore = self._settings.politeness.nofollow
-        follow = not ignore or directives.follows(visit.directives)
-        for page_link in self._fresh(parsed.links):
+        recent, follow = self._recent, not ignore or directives.follows(visit.directives)
+        for page_link in (link for link in parsed.links if recent is None or link.key not in recent):
             yield Link(page_link.url, via, depth, task.url), page_link.key, not follow or (ignore and page_link.nofollow)
         for page_link in parsed.sitemaps:
             yield Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False
-
-    def _fresh(self, links: list[PageLink]) -> list[PageLink]:
-        recent = self._recent
-        return links if recent is None else [link for link in links if link.key not in recent]
 
     def _pass_doors(self, visit: Visit, links: Iterator[tuple[Link, int, bool]]) -> int:
         """Bring links before the door; return how many there were."""
@@ -308,8 +324,11 @@ class Visitor:
             candidates.append(candidate(link, key))
         else:
             refused.append(Refusal(key, link.url, rule, link.referrer, link.depth))
-        if self._recent is not None and rule not in (NOFOLLOW_RULE, REDIRECTS_RULE):  # those two depend on the link, not on the URL
-            self._recent.add(key)
+        if rule == SESSION_RULE:
+            plain = replace(link, url=without_session(link.url))
+            key = urls.fingerprint(plain.url)
+            if self._recent is None or key not in self._recent:
+                self._pass_door(plain, key, False, candidates, refused)
 
     def _with_extras(self, record: Record, visit: Visit) -> Record:
         values = {name: getattr(record, name) for name in record.__struct_fields__}

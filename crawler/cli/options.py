@@ -187,6 +187,7 @@ def _scope_options() -> Section:
         ),
         SettingOption("--max-time", key="scope.max_time", type=Duration(positive=True), help="Stop after this time (90, 10m, 2h)."),
         SettingOption("--sitemaps/--no-sitemaps", key="scope.sitemaps", help="Read the sitemaps that robots.txt names."),
+        SettingOption("--traps/--no-traps", key="scope.traps", help="Refuse links that look like sites without end."),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,11 @@ MEANINGS: Final = {
     "trap:repeated_segments": "its path repeats itself, as in sites that never end",
     "trap:path_depth": "its path has too many segments, as in sites that never end",
     "trap:query_parameters": "it has too many query parameters",
+    "trap:growing_query": "its query repeats itself, as in sites that never end",
+    "trap:calendar": "it is a calendar's page of many years ahead",
+    "trap:session_id": "it carries a session id; the same URL without it takes its place",
+    "trap:endless": "only pages of an endless kind led to it: hundreds alike, which lead to nothing but each other",
+    "trap:same_content": "only pages led to it that are the same to the byte, one below the other",
     "trap:sitemap_nesting": "sitemap indexes are nested too deep",
 }
 """Rules in words; ``exclude:PATTERN`` says itself."""
@@ -59,7 +65,7 @@ def command(home: str, url: str, as_json: bool) -> Exit:
 
 def explain(job: Job, known: Known, extensions: list[str]) -> list[tuple[str, bool]]:
     """Return the rules of the one door, in order, as they answer for a link to the URL."""
-    door = make_door(job.seeds, job.settings, extensions)
+    door = make_door(job.seeds, job.settings, extensions, year=time.gmtime().tm_year)
     via = Via(known.via) if known.via else Via.SEED if known.url in job.seeds else Via.LINK
     return door.explain(Link(known.url, via, known.depth or 0, known.referrer))
 

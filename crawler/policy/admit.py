@@ -12,38 +12,48 @@ from crawler import url as urls
 from crawler.config import Settings
 from crawler.model import Kind, Link, Via
 from crawler.policy import traps
+from crawler.policy.endless import ENDLESS_RULE, SAME_CONTENT_RULE
 from crawler.policy.scope import Rule, Scope
+from crawler.policy.sessions import without_session
 
 DEPTH_RULE: Final = "depth"
 """The last rule asked: a link it refuses has passed all others, and may come in when a shorter path is found."""
 REDIRECTS_RULE: Final = "redirects"
 NOFOLLOW_RULE: Final = "nofollow"
 """Not asked here: about a link that its page does not vouch for, `visit` asks no other rule."""
+SESSION_RULE: Final = "trap:session_id"
+"""Who brings the link then brings `sessions.without_session` of it, in its place."""
+LINK_RULES: Final = frozenset((NOFOLLOW_RULE, REDIRECTS_RULE, ENDLESS_RULE, SAME_CONTENT_RULE))
+"""They decide about one link: another page's link to the same URL may pass."""
 SITEMAP_NESTING_RULE: Final = "trap:sitemap_nesting"
 TRAPS_RULE: Final = "trap"
 """What `Door.explain` calls the question that all ``trap:…`` rules answer, when none of them refuses."""
+
+_WITHOUT_SESSION: Final = frozenset((Via.LINK, Via.SITEMAP, Via.CANONICAL))
 
 MAX_SITEMAP_DEPTH: Final = 5
 """Sitemap indexes may not nest at all (sitemaps.org); some do, once. Endless ones are a trap."""
 
 
 class Door:
-    """Decides about each link found, in the order: scope, traps, redirects, depth.
+    """Decides about each link found, in the order: session ids, scope, traps, redirects, depth.
 
     `depth` is the greatest depth let in (None: any), `max_redirects` the greatest number of redirects in a row. Special cases:
 
     - A seed passes the scope's site and ``include``, not ``exclude``, and is no trap: somebody asked for it.
     - Where a seed redirects to passes like a seed and *extends the scope* by its site: somebody who names ``example.com``
       expects ``www.example.com``. A resumed crawl must extend its scope again by every stored URL that is a redirect of depth 0.
+    - A redirect's target may have a session id, see `sessions`.
     - A sitemap may lie elsewhere if robots.txt names it, or beside the index that lists it. The pages it lists are judged as
       any link. Sitemaps have no page depth; they may be nested five deep.
     """
 
-    def __init__(self, scope: Scope, *, depth: int | None, max_redirects: int, traps: bool = True) -> None:
+    def __init__(self, scope: Scope, *, depth: int | None, max_redirects: int, traps: bool = True, latest_year: int | None = None) -> None:
         self._scope = scope
         self._depth = depth
         self._max_redirects = max_redirects
         self._traps = traps
+        self._latest_year = latest_year
         self.extensions = 0
         """How often the scope has grown."""
 
@@ -66,10 +76,12 @@ class Door:
         return trail
 
     def _ask(self, link: Link) -> Iterator[tuple[str, bool]]:
+        if self._traps and link.via in _WITHOUT_SESSION and without_session(link.url) != link.url:
+            yield SESSION_RULE, False
         for rule, passes in self._scope_rules(link):
             yield rule, bool(passes(link.url))
         if self._traps and link.via is not Via.SEED:
-            trap = traps.refusal(link.url)
+            trap = traps.refusal(link.url, self._latest_year)
             yield trap or TRAPS_RULE, trap is None
         if link.hops:
             yield REDIRECTS_RULE, link.hops <= self._max_redirects
@@ -87,12 +99,14 @@ class Door:
         return link.via is Via.REDIRECT and link.depth == 0 and link.referrer is not None and self._scope.is_seed(link.referrer)
 
 
-def make_door(seeds: list[str], settings: Settings, extensions: Iterable[str] = ()) -> Door:
-    """Return the door of a crawl; `extensions` are the URLs that its seeds redirected to in earlier runs."""
+def make_door(seeds: list[str], settings: Settings, extensions: Iterable[str] = (), *, year: int | None = None) -> Door:
+    """Return the door of a crawl; `extensions` are the URLs that its seeds redirected to in earlier runs, `year` is the present one."""
     scope = Scope(seeds, settings.scope)
     for url in extensions:
         scope.extend(url)
-    return Door(scope, depth=settings.scope.depth, max_redirects=settings.fetch.max_redirects)
+    latest_year = None if year is None else year + traps.YEARS_AHEAD
+    limits = settings.scope
+    return Door(scope, depth=limits.depth, max_redirects=settings.fetch.max_redirects, traps=limits.traps, latest_year=latest_year)
 
 
 def _is_declared_sitemap(link: Link) -> bool:

@@ -87,6 +87,7 @@ CHANGED = {
     "scope.exclude": ["/a"],
     "scope.depth": 3,
     "scope.sitemaps": False,
+    "scope.traps": False,
     "politeness.robots": False,
     "politeness.nofollow": False,
 }
