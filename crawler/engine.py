@@ -205,9 +205,9 @@ class Engine:
             self._writer.hurry()  # all that could still bring work is waiting for the disk
 
     def _whose(self) -> Whose:
-        if len(self._window) <= 1:  # nobody to keep a place for
-            return Whose.ANY
-        return self._places.turn() if self._pool.has_room_for_doubtful else Whose.PROMPT_ONLY
+        if self._pool.has_room_for_doubtful:
+            return self._places.turn(alone=len(self._window) <= 1)
+        return Whose.PROMPT_ONLY
 
     def _set_timer(self, now: float) -> None:
         at = self._politeness.next_time(self._whose()) if self._has_room() else None
@@ -310,8 +310,7 @@ class Engine:
     def _ran_errand(self, next_host: str | None, errand: Errand, lease: Lease) -> None:
         self._drop(lease)
         if next_host is None:
-            delay = self._robots.delay(errand.origin)
-            if delay is not None:
+            if (delay := self._robots.delay(errand.origin)) is not None:
                 self._politeness.set_delay(errand.blocked, delay, self._clock.seconds())
             next_host = errand.blocked
         self._offer(next_host)

@@ -15,9 +15,11 @@ from crawler.fetch.endpoint import ReactorNet, Resolves
 from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, NoCookies, Wish
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS
+from crawler.fetch.proxy import Proxies
+from crawler.fetch.sites import Session, conditional_fields
 from crawler.fetch.tls import Trust
 from crawler.fetch.transfer import OnSent
-from crawler.model import Fetched, FetchFailed
+from crawler.model import Conditional, Fetched, FetchFailed
 
 ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_ENCODING: Final = "gzip, deflate, br, zstd"
@@ -34,6 +36,7 @@ class Fetch(Protocol):
         accept: Sequence[str] | None = None,
         on_sent: OnSent | None = None,
         cut: bool = False,
+        conditional: Conditional | None = None,
     ) -> Deferred[Fetched | FetchFailed]:
         """Make one bounded exchange."""
 
@@ -50,6 +53,8 @@ class Fetcher:
         resolver: Resolves,
         guard: Guard,
         trust: Trust | None = None,
+        proxies: Proxies | None = None,
+        session: Session | None = None,
         idle_seconds: float = IDLE_SECONDS,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -66,9 +71,11 @@ class Fetcher:
             idle=2 * settings.concurrency,
             idle_seconds=idle_seconds,
         )
-        self._agent = Agent(reactor, limits=limits, resolver=resolver, guard=guard, trust=trust)
+        self._agent = Agent(reactor, limits=limits, resolver=resolver, guard=guard, trust=trust, proxies=proxies)
         headers = request_headers(user_agent, settings.headers)
-        self._equipment = Equipment(self._agent, NoCookies(), FixedHeaders(headers), wall_clock)
+        if session is not None:
+            session.take_over(headers)
+        self._equipment = Equipment(self._agent, NoCookies(), FixedHeaders(headers), session, wall_clock)
 
     def fetch(
         self,
@@ -78,11 +85,12 @@ class Fetcher:
         accept: Sequence[str] | None = None,
         on_sent: OnSent | None = None,
         cut: bool = False,
+        conditional: Conditional | None = None,
     ) -> Deferred[Fetched | FetchFailed]:
         """Fetch a canonical URL; the result is a value whatever the web does. Redirects are not followed.
 
         `max_body` (bytes on the wire) and `accept` (media types; empty: all) stand in for the settings' own. A larger body is
-        a failure, or with `cut` ends there.
+        a failure, or with `cut` ends there. A `conditional` request may be answered by 304; raises ValueError for validators that are none.
         `on_sent` is called with the reactor's time when the request has left on an open connection: never when there was
         none, and twice when a kept connection turned out dead and the request was sent again.
         The result fails only with CancelledError, which closes the connection at once, and with bugs of ours.
@@ -91,6 +99,7 @@ class Fetcher:
             limit=self._settings.max_body if max_body is None else max_body,
             accept=self._settings.accept if accept is None else accept,
             cut=cut,
+            fields=conditional_fields(conditional) if conditional is not None else b"",
         )
         return Exchange(self._equipment, url, wish, on_sent).start()
 

@@ -30,6 +30,7 @@ from crawler.fetch.body import GatheredBody
 from crawler.fetch.failures import BodyTooLarge, CannotConnect, explain
 from crawler.fetch.headers import decode_headers, media_type_accepted
 from crawler.fetch.response import Request, Response
+from crawler.fetch.sites import Session
 from crawler.fetch.transfer import OnSent, Transfer
 from crawler.model import Fetched, FetchFailed, Reason
 
@@ -85,6 +86,7 @@ class Equipment(Struct, frozen=True):
     agent: Agent
     jar: NoCookies
     headers: FixedHeaders  # sent with every request, Accept-Encoding among them
+    session: Session | None
     wall_clock: Callable[[], float]
 
 
@@ -95,7 +97,6 @@ class Wish(Struct, frozen=True):
     accept: Sequence[str]  # media types; none: all
     cut: bool = False
     fields: bytes = b""  # of this request alone, each ended with CR LF
-    conditional: bool = False  # fields make the request conditional: 304 is an answer
 
 
 @implementer(IAgent)
@@ -156,7 +157,8 @@ class Exchange:
             line = f"GET {urls.path(url)} HTTP/1.1\r\nHost: {urls.netloc(url)}\r\n".encode("ascii")
         else:  # absolute-form (RFC 9112 section 3.2.2)
             line = f"GET {url} HTTP/1.1\r\nHost: {urls.netloc(url)}\r\n".encode("ascii") + target.forward
-        request = Request(method, url.encode("ascii"), fixed, b"".join((line, fixed.text, self._wish.fields, b"\r\n")))
+        own = self._shared.session.fields(url) if self._shared.session is not None else b""
+        request = Request(method, url.encode("ascii"), fixed, b"".join((line, fixed.text, own, self._wish.fields, b"\r\n")))
         self._transfer = Transfer(self._shared.agent.line, request, target, limit=self._wish.limit, on_sent=self._on_sent)
         answer: Deferred[Any] = self._transfer.start()
         return answer.addCallback(self._keep_head)
@@ -165,6 +167,8 @@ class Exchange:
         """Keep the answer for ourselves, and from treq the fields: of those it wants only cookies, and to decompress."""
         self._response = response
         self._headers = decode_headers(response.fields)
+        if self._shared.session is not None:
+            self._shared.session.learn(self._url, self._headers)
         response.headers = Headers()
         return response
 

@@ -41,9 +41,9 @@ class Places:
         """Say whether one more request may begin."""
         return self.in_flight < self._limit
 
-    def turn(self) -> Whose:
-        """Return whose turn the next place is."""
-        if self.doubtful < self._by_time:
+    def turn(self, *, alone: bool = False) -> Whose:
+        """Return whose turn the next place is; `alone`: there is one host only, and nobody to keep a place for."""
+        if alone or self.doubtful < self._by_time:
             return Whose.ANY
         return Whose.PROMPT_FIRST if self.doubtful < self._for_doubtful else Whose.PROMPT_ONLY
 

@@ -104,7 +104,7 @@ class Politeness:
         """Take the host whose time has come first, or None when no host may be asked yet; `whose` says which hosts are asked for."""
         while True:
             prompt, doubtful = self._first(self._prompt, True), self._first(self._doubtful, False)
-            if whose is not Whose.ANY and (prompt is not None and prompt <= now or whose is Whose.PROMPT_ONLY):
+            if whose is not Whose.ANY and ((prompt is not None and prompt <= now) or whose is Whose.PROMPT_ONLY):
                 doubtful = None
             heap = self._prompt if doubtful is None or (prompt is not None and prompt <= doubtful) else self._doubtful
             if not heap or heap[0][0] > now:
