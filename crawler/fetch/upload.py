@@ -101,6 +101,7 @@ class Upload:
         if self.over:
             return self._left in (None, 0)
         self._end()
+        self._left = -1
         self._stop_producer()
         return False
 
