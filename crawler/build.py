@@ -17,6 +17,7 @@ from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.endpoint import Resolves
 from crawler.fetch.guard import Guard
+from crawler.fetch.sites import Session, make_session
 from crawler.fetch.tls import Trust
 from crawler.frontier.sqlite import SqliteFrontier, seed_redirects
 from crawler.frontier.window import Window
@@ -46,11 +47,12 @@ def build_crawl(
     stream_format: str = "jsonl",
     on_stall: Callable[[float, str], None] | None = None,
     resolver: Resolves | None = None,
+    session: Session | None = None,
 ) -> Engine:
     """Put a crawl together in an open home whose files are open; `Engine.run` starts it.
 
     `stream` takes each record's line once it is durable. `on_stall(seconds, stack)` is told when the reactor was held up.
-    `resolver` stands in for the system's; it is closed with the crawl.
+    `resolver` stands in for the system's; it is closed with the crawl. `session` is that of the job's settings, if it was made before.
     """
     settings = job.settings
     scope, polite = settings.scope, settings.politeness
@@ -61,7 +63,7 @@ def build_crawl(
     politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
     window = _restore_hosts(frontier, politeness, now)
     robots = _restore_robots(home, settings, token, politeness, now)
-    fetcher = _make_fetcher(reactor, job, resolver or Resolver(reactor))
+    fetcher = _make_fetcher(reactor, job, resolver or Resolver(reactor), session)
     pool = ParsePool(reactor, settings.parse, token)
     writer = Writer(home, frontier, settings.store, reactor, keep_edges=scope.depth is not None)
     writer.admits = lambda link: door.admit(link) in (None, DEPTH_RULE)
@@ -87,7 +89,7 @@ def build_crawl(
     )
 
 
-def _make_fetcher(reactor: Any, job: Job, resolver: Resolves) -> Fetcher:
+def _make_fetcher(reactor: Any, job: Job, resolver: Resolves, session: Session | None) -> Fetcher:
     fetch = job.settings.fetch
     return Fetcher(
         reactor,

@@ -52,7 +52,7 @@ def _line(key: str, value: object) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{_toml(str(name))} = {_toml(item)}" for name, item in value.items())
+        inner = ", ".join(f"{_toml(str(name))} = {_toml(item)}" for name, item in value.items() if item is not None)
         return f"{{ {inner} }}" if inner else "{}"
     return msgspec.json.encode(value).decode()  # strings, numbers, booleans and lists of them are written alike
 
@@ -70,9 +70,12 @@ def _origin(origin: str, dotted: str) -> str:
 def check(file: str) -> Exit:
     """Read FILE as a configuration file and name every mistake in it."""
     from crawler.cli.run import check_hosts
+    from crawler.fetch.sites import site_rule
 
     loaded = load(file=Path(file))
     check_hosts(loaded)
+    for pattern, site in loaded.settings.fetch.sites.items():
+        site_rule(pattern, site, lambda _reference: "unread")
     changed = [dotted for dotted, origin in loaded.origins.items() if origin != "default"]
     click.echo(f"{file}: no mistakes, {plural(len(changed), 'setting')}")
     return Exit.FINISHED

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from crawler.engine import Engine
+    from crawler.fetch.sites import Session
 
 STALL_REPORTS: Final = 5.0
 """Seconds between two reports of a stalled reactor; those in between are counted."""
@@ -60,11 +61,20 @@ def innermost_line(stack: str) -> str:
 
 
 def crawl_to_end(
-    reactor: Reactor, job: Job, home: Home, report: Report, *, stream: bool = False, profile: str | None = None, verbosity: int = 0
+    reactor: Reactor,
+    job: Job,
+    home: Home,
+    report: Report,
+    *,
+    session: Session | None = None,
+    stream: bool = False,
+    profile: str | None = None,
+    verbosity: int = 0,
 ) -> Result:
     """Crawl until the engine is done or a signal stops it. Raises the CrawlError that ended it early, if one did.
 
-    `stream` writes records to standard output as they become durable. `profile` is a file for cProfile's statistics.
+    `session` has what requests carry by site. `stream` writes records to standard output as they become durable. `profile` is a file for
+    cProfile's statistics.
     """
     from crawler.build import build_crawl
 
@@ -79,7 +89,7 @@ def crawl_to_end(
     stalls = Stalls(report, reactor.seconds, stacks=verbosity > 0)
     try:
         job = msgspec.structs.replace(job, settings=within_descriptors(job.settings, report))
-        engine = build_crawl(reactor, job, home, stream=writer, on_stall=stalls)
+        engine = build_crawl(reactor, job, home, session=session, stream=writer, on_stall=stalls)
     except BaseException:
         home.close()
         raise

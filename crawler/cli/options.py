@@ -9,21 +9,21 @@ from typing import Any, Final
 import click
 
 from crawler.cli.quantities import Duration, Size
+from crawler.cli.site_options import given_sites, site_options
 from crawler.config import DEFAULTS
 from crawler.errors import UsageError
 
 HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")
-MANAGED_HEADERS: Final = frozenset(
-    {"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade", "accept-encoding"}
-)
 LATER: Final = {
     "--job": "put the settings in a TOML file and name it with --config",
     "--proxy": "crawl from a machine that reaches the site directly",
-    "--cookies": "a fixed cookie can be sent with --header 'Cookie: name=value'",
-    "--auth": "a fixed credential can be sent with --header 'Authorization: …'",
 }
 """Options that have their place already and no function yet, each with what can be done today."""
 
+_SECRET_REMEDY: Final = {
+    "authorization": "--basic SITE USER env:NAME, --bearer SITE env:NAME, or --header-for SITE 'Authorization: env:NAME'",
+    "cookie": "--header-for SITE 'Cookie: env:NAME', or --cookie-file FILE",
+}
 _POSITIVE: Final = click.IntRange(min=1)
 _COUNT: Final = click.IntRange(min=0)
 
@@ -93,24 +93,33 @@ def given_settings(ctx: click.Context) -> dict[str, Any]:
         flags[option.key] = list(value) if isinstance(value, tuple) else value
     if "fetch.headers" in flags:
         flags["fetch.headers"] = parse_headers(flags["fetch.headers"])
+    if sites := given_sites(ctx.params):
+        flags["fetch.sites"] = sites
+    if flags.get("fetch.cookies") is False:
+        if "fetch.cookie_file" in flags:
+            raise UsageError("--cookie-file: turns cookies on, and --no-cookies off; give one of them")
+        flags["fetch.cookie_file"] = None
     return flags
 
 
 def parse_headers(lines: Sequence[str]) -> dict[str, str]:
     """Return header fields given as ``Name: value``.
 
-    Raises UsageError for one that is not a field (RFC 9110 section 5), is given twice, or is not the user's to set.
+    Raises UsageError for one that is not a field (RFC 9110 section 5), is given twice, is not the user's to set, or is a secret, which
+    belongs to a site and would go to every host.
     """
+    from crawler.fetch.sites import SECRET_HEADERS, field_problem
+
     fields: dict[str, str] = {}
     for line in lines:
         found = HEADER.fullmatch(line)
         if found is None:
             raise UsageError(f"--header {line!r}: not a header; write it like --header 'Accept-Language: en'")
         name = found[1]
-        if name.lower() in MANAGED_HEADERS:
-            raise UsageError(f"--header {name}: is set by the crawler itself and cannot be given")
-        if name.lower() == "user-agent":
-            raise UsageError("--header User-Agent: use --user-agent, which robots.txt is read with, too")
+        if problem := field_problem(name, found[2]):
+            raise UsageError(f"--header {name}: {problem}")
+        if name.lower() in SECRET_HEADERS:
+            raise UsageError(f"--header {name}: would go to every host; give it to its site: {_SECRET_REMEDY[name.lower()]}")
         if name.lower() in {known.lower() for known in fields}:
             raise UsageError(f"--header {name}: given twice; join the values with commas")
         fields[name] = found[2].rstrip()
@@ -226,6 +235,18 @@ def _fetch_options() -> Section:
             help="Keep only this media type (text/html, image/*). Repeatable.",
         ),
         SettingOption("--header", key="fetch.headers", multiple=True, metavar="'NAME: VALUE'", help="Send this header. Repeatable."),
+        *site_options(),
+        SettingOption(
+            "--cookies/--no-cookies",
+            key="fetch.cookies",
+            help="Keep cookies and send them back; in memory, so a resumed crawl begins without those it got.",
+        ),
+        SettingOption(
+            "--cookie-file",
+            key="fetch.cookie_file",
+            metavar="FILE",
+            help="Cookies to begin with, in each run anew, in the format of curl and Netscape (cookies.txt); turns cookies on.",
+        ),
         SettingOption(
             "--allow-address",
             key="fetch.allow_addresses",

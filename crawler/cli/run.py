@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +13,7 @@ from crawler import url as urls
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
+from crawler.cli.site_options import merged_sites, open_session
 from crawler.cli.terminal import choose_report
 from crawler.config import Loaded, Settings, config_file_from, load
 from crawler.errors import Exit, InvalidConfig, UsageError
@@ -24,6 +25,9 @@ from crawler.store.home import Home, open_home
 from crawler.store.outputs import format_of
 from crawler.store.reader import HomeReader
 from crawler.store.schema import read_meta
+
+if TYPE_CHECKING:
+    from crawler.fetch.sites import Session
 
 EPILOG: Final = (
     "Run the same command again to go on with a crawl that was interrupted. Ctrl-C stops within --stop-timeout, a second one at once; "
@@ -45,6 +49,7 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     outputs = list(options["outputs"])
     files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
     check_writable(options["profile"])
+    session = open_session(settings.fetch, job.seeds)
     folder = options["folder"] or default_folder(job.seeds[0])
     report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming="-" in outputs)
     home = open_home(Path(folder), fresh=options["fresh"])
@@ -58,7 +63,7 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
         raise
     if finished:
         return _leave_alone(home, folder, report, files, overwrite=options["overwrite"])
-    return _crawl(home, job, folder, report, options)
+    return _crawl(home, job, folder, report, options, session=session)
 
 
 def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
@@ -67,6 +72,9 @@ def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
     Raises InvalidConfig, also for headers that cannot be sent; UsageError for a flag with a network or a host that is none.
     """
     file = Path(config_file) if config_file else config_file_from(os.environ)
+    if "fetch.sites" in flags:
+        before = load(file=file, environment=os.environ).settings.fetch.sites
+        flags = {**flags, "fetch.sites": merged_sites(before, flags["fetch.sites"])}
     loaded = load(file=file, environment=os.environ, flags=flags)
     if "fetch.headers" not in flags:
         try:
@@ -185,7 +193,7 @@ def _leave_alone(home: Home, folder: str, report: Report, files: list[str], *, o
     return Exit.FINISHED
 
 
-def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str, Any]) -> Exit:
+def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str, Any], *, session: Session | None) -> Exit:
     outputs = list(options["outputs"])
     pages_before = Counters.load(home.connection).pages
     from crawler.cli.reactors import install
@@ -198,7 +206,9 @@ def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str,
     from crawler.cli.summary import Summary
 
     start_logging(report, options["verbose"])
-    result = crawl_to_end(reactor, job, home, report, stream="-" in outputs, profile=options["profile"], verbosity=options["verbose"])
+    result = crawl_to_end(
+        reactor, job, home, report, session=session, stream="-" in outputs, profile=options["profile"], verbosity=options["verbose"]
+    )
     summary = Summary(result, job, folder, outputs=outputs, pages_before=pages_before, max_failures=options["max_failures"])
     if complaint := summary.complaint():
         report.note("failures", complaint)

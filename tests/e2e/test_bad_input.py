@@ -51,7 +51,7 @@ def test_a_mistake_on_the_command_line(crawl: Crawl, tmp_path: Path, arguments: 
 
 @pytest.mark.parametrize(
     "option",
-    ["--job job.toml", "--proxy http://127.0.0.1:3128", "--cookies jar.txt", "--auth me:secret", "-o out.warc.gz", "-o out.parquet"],
+    ["--job job.toml", "--proxy http://127.0.0.1:3128", "-o out.warc.gz", "-o out.parquet"],
 )
 def test_what_does_not_exist_yet_is_refused_not_ignored(crawl: Crawl, tmp_path: Path, option: str) -> None:
     done = crawl("run", NOWHERE, *option.split(), "--dir", tmp_path / "home")

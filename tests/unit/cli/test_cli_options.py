@@ -78,6 +78,9 @@ def test_options_of_later_versions_are_refused(name: str) -> None:
         ("Host: elsewhere", "set by the crawler itself"),
         ("content-length: 5", "set by the crawler itself"),
         ("User-Agent: me", "use --user-agent"),
+        ("Authorization: Basic bWU6c2VjcmV0", "would go to every host; give it to its site: --basic SITE USER env:NAME"),
+        ("cookie: a=1", "would go to every host; give it to its site: --header-for SITE 'Cookie: env:NAME', or --cookie-file"),
+        ("Proxy-Authorization: x", "set by the crawler itself"),
     ],
 )
 def test_headers_that_are_refused(line: str, complaint: str) -> None:
@@ -86,10 +89,10 @@ def test_headers_that_are_refused(line: str, complaint: str) -> None:
 
 
 def test_headers() -> None:
-    assert parse_headers(["Accept-Language:  en ", "Cookie: a=1: b", "X-Empty:"]) == {
+    assert parse_headers(["Accept-Language:  en ", "X-Colons: a=1: b", "X-Empty:"]) == {
         "Accept-Language": "en",
-        "Cookie": "a=1: b",
+        "X-Colons": "a=1: b",
         "X-Empty": "",
     }
     with pytest.raises(UsageError, match="given twice"):
-        parse_headers(["Cookie: a=1", "cookie: b=2"])
+        parse_headers(["X-A: a=1", "x-a: b=2"])
