@@ -98,6 +98,7 @@ def _make_fetcher(reactor: Any, job: Job, resolver: Resolves, session: Session |
         resolver=resolver,
         guard=Guard(job.seeds, fetch.allow_addresses),
         trust=Trust(insecure=fetch.insecure),
+        session=session or make_session(fetch, now=time.time),
     )
 
 

@@ -23,24 +23,26 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from crawler.batch.ordered import Ordered
-from crawler.batch.page import Hop, Page, record_of
+from crawler.batch.page import Hop, Page, Wanted, record_of
 from crawler.batch.visits import Batch
 from crawler.config import DEFAULTS, Settings
 
-__all__ = ["Batch", "Hop", "Ordered", "Page", "gather_pages", "record_of"]
+__all__ = ["Batch", "Hop", "Ordered", "Page", "Wanted", "gather_pages", "record_of"]
 
 
 def gather_pages(
-    urls: Iterable[str], *, reactor: Any, settings: Settings = DEFAULTS, bodies: bool = True, links: bool = True
+    urls: Iterable[str | Wanted], *, reactor: Any, settings: Settings = DEFAULTS, bodies: bool = True, links: bool = True
 ) -> Deferred[list[Page]]:
     """Fetch every URL of a list; fire with one page for each, in their order.
 
-    A URL that stands in the list twice is fetched once; one that is none has a page that says so. `settings` are those of a crawl:
+    A URL that stands in the list twice is fetched once; one that is none has a page that says so. A `Wanted` has validators, too, and
+    its page may be ``not_modified``. `settings` are those of a crawl:
     `politeness`, `fetch` and `parse` count. `bodies` and `links`: whether pages have them; all pages are in memory together.
 
     Never fails for what the web does; fails with `WorkersDied` when no parse worker can be kept alive, and with
     CancelledError when cancelled. Either way everything is closed before it fires: no process, socket or timer is left.
-    Raises ValueError for what `settings.fetch` holds and cannot be used: a header, a network, a host pattern.
+    Raises ValueError for what `settings.fetch` holds and cannot be used: a header, a network, a host pattern; and InvalidConfig for its
+    sites and cookies.
     """
     listed = list(urls)
     batch = Batch(reactor, settings, bodies=bodies, links=links, expected=len(listed))

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from crawler import url as urls
+from crawler.fetch.sites import conditional_fields
 from crawler.job import without_password
-from crawler.model import Outcome, Reason, Record, Via, joined_headers, timestamp
+from crawler.model import Conditional, Outcome, Reason, Record, Via, joined_headers, timestamp
 from crawler.parse import charset as charsets
+
+
+class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
+    """A URL to be fetched, and what an earlier answer of this very URL said of itself: if that still holds, it comes without body.
+
+    As a line of a list: ``{"url": "https://example.com/", "etag": "\\"33a6\\"", "last_modified": "Wed, 21 Oct 2015 07:28:00 GMT"}``.
+    """
+
+    url: str
+    etag: str | None = None  # as in the ETag field, with its quotes
+    last_modified: str | None = None  # as in the Last-Modified field
+
+    @property
+    def conditional(self) -> Conditional | None:
+        """The validators; None when there are none."""
+        return Conditional(self.etag, self.last_modified) if self.etag is not None or self.last_modified is not None else None
+
+
+def wanted_of(given: str | Wanted) -> Wanted:
+    """Return what one line of a list asks for: a URL, or a `Wanted` as JSON. Raises ValueError saying what is wrong."""
+    if isinstance(given, Wanted) or not given.lstrip().startswith("{"):
+        wanted = given if isinstance(given, Wanted) else Wanted(given)
+    else:
+        try:
+            wanted = msgspec.json.decode(given.encode("utf-8", "backslashreplace"), type=Wanted)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"not a request: {error}; its fields are url, etag and last_modified") from error
+    if wanted.conditional is not None:
+        conditional_fields(wanted.conditional)
+    return wanted
 
 
 class Hop(Struct, frozen=True):

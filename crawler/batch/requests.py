@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.fetch.client import Fetch
-from crawler.model import Fetched, FetchFailed
+from crawler.model import Conditional, Fetched, FetchFailed
 from crawler.policy.outage import Outages
 from crawler.policy.politeness import Politeness
 
@@ -27,13 +27,16 @@ _SWEEP: Final = 0.5  # seconds between two looks at idle hosts
 class _Request:
     """One request: waiting, under way, or over. `errand`: it is for a robots.txt."""
 
-    __slots__ = ("done", "errand", "host", "max_body", "sent", "under_way", "url")
+    __slots__ = ("conditional", "done", "errand", "host", "max_body", "sent", "under_way", "url")
 
-    def __init__(self, url: str, done: Deferred[Fetched | FetchFailed], max_body: int | None, *, errand: bool) -> None:
+    def __init__(
+        self, url: str, done: Deferred[Fetched | FetchFailed], max_body: int | None, conditional: Conditional | None, *, errand: bool
+    ) -> None:
         self.url = url
         self.host = urls.host(url)
         self.done = done
         self.max_body = max_body
+        self.conditional = conditional
         self.errand = errand
         self.under_way: Deferred[Fetched | FetchFailed] | None = None
         self.sent = False
@@ -60,12 +63,14 @@ class Requests:
         """How many hosts have requests waiting."""
         return len(self._waiting)
 
-    def ask(self, url: str, *, max_body: int | None = None, errand: bool = False) -> Deferred[Fetched | FetchFailed]:
+    def ask(
+        self, url: str, *, max_body: int | None = None, conditional: Conditional | None = None, errand: bool = False
+    ) -> Deferred[Fetched | FetchFailed]:
         """Fetch `url` when its host may be asked; an errand goes before the host's other requests and takes any media type.
 
         Fires with a value whatever the web does. Cancelling takes it out of the queue, or closes its connection.
         """
-        request = _Request(url, Deferred(lambda _: self._call_off(request)), max_body, errand=errand)
+        request = _Request(url, Deferred(lambda _: self._call_off(request)), max_body, conditional, errand=errand)
         queue = self._waiting.setdefault(request.host, deque())
         if errand:
             queue.appendleft(request)
@@ -152,7 +157,9 @@ class Requests:
         self.in_flight += 1
         self.politeness.start(host, now)
         accept = () if request.errand else None
-        request.under_way = self._fetch(request.url, max_body=request.max_body, accept=accept, on_sent=sent)
+        request.under_way = self._fetch(
+            request.url, max_body=request.max_body, accept=accept, conditional=request.conditional, on_sent=sent
+        )
         request.under_way.addBoth(self._over, request)
         self._offer(host)
 

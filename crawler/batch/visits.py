@@ -15,17 +15,18 @@ from twisted.python.failure import Failure
 
 from crawler import url as urls
 from crawler.batch.gate import ListGuard, RobotsGate
-from crawler.batch.page import Hop, Page, bad_url
+from crawler.batch.page import Hop, Page, Wanted, bad_url, wanted_of
 from crawler.batch.requests import Requests
 from crawler.config import ParseSettings, Settings
 from crawler.errors import CrawlError, UsageError
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.endpoint import Resolves
+from crawler.fetch.sites import Session, make_session
 from crawler.fetch.tls import Trust
 from crawler.job import canonical_seed
 from crawler.lag import LagMeter
-from crawler.model import Fetched, FetchFailed, Kind, Outcome, Parsed, Reason, Snapshot, media_type
+from crawler.model import Conditional, Fetched, FetchFailed, Kind, Outcome, Parsed, Reason, Snapshot, media_type
 from crawler.parse.frames import ToParse
 from crawler.parse.pool import ParsePool
 from crawler.policy import directives, retry, status
@@ -38,13 +39,18 @@ REMEMBERED_BYTES: Final = 64 * 1024 * 1024
 _log: Final = Logger()
 
 
+_Asked = tuple[str, Conditional | None]
+"""A canonical URL and its validators: what is fetched once however often it stands in the list."""
+
+
 class _Trail:
     """What a URL went through so far: the redirects followed and the requests made."""
 
-    __slots__ = ("attempts", "hops", "url")
+    __slots__ = ("attempts", "conditional", "hops", "url")
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, conditional: Conditional | None) -> None:
         self.url = url
+        self.conditional = conditional
         self.hops: list[Hop] = []
         self.attempts = 0
 
@@ -62,11 +68,13 @@ class Batch:
         expected: int | None = None,
         remember: int | None = None,
         resolver: Resolves | None = None,
+        session: Session | None = None,
     ) -> None:
         """`bodies` and `links`: whether pages have them. `expected`: how many URLs will come at most, when that is known.
 
         `remember`: how many pages are kept for URLs that come again; None keeps all. `resolver` stands in for the system's.
-        Raises ValueError for what `settings.fetch` holds and cannot be used: a header, a network, a host pattern.
+        `session` is that of `settings`, if it was made before. Raises ValueError for what `settings.fetch` holds and cannot be used: a
+        header, a network, a host pattern; InvalidConfig for its sites and cookies.
         """
         self._reactor = reactor
         self._settings = settings
@@ -82,62 +90,65 @@ class Batch:
             resolver=resolver or Resolver(reactor),
             guard=self._guard,
             trust=Trust(insecure=settings.fetch.insecure),
+            session=session or make_session(settings.fetch, now=time.time),
         )
         self._fetcher = fetcher
         self._pool = ParsePool(reactor, _workers_for(settings.parse, expected), self._token)
         self._requests = Requests(reactor, fetcher.fetch, settings, has_room=lambda: self._pool.has_room)
         cache = RobotsCache(self._token, ttl=polite.robots_ttl, obey=polite.robots, max_delay=polite.max_delay, fetch=settings.fetch)
         self._gate = RobotsGate(reactor, self._requests, cache, time.time)
-        self._waiters: dict[str, list[Deferred[Page]]] = {}
-        self._visits: dict[str, Deferred[Page]] = {}
-        self._known: OrderedDict[str, Page] = OrderedDict()
+        self._waiters: dict[_Asked, list[Deferred[Page]]] = {}
+        self._visits: dict[_Asked, Deferred[Page]] = {}
+        self._known: OrderedDict[_Asked, Page] = OrderedDict()
         self._known_bytes = 0
         self._started_at: float | None = None
         self._answers = _Answers()
         self._lag = LagMeter(reactor, threshold=settings.service.stall_threshold)
 
-    def page(self, given: str) -> Deferred[Page]:
+    def page(self, given: str | Wanted) -> Deferred[Page]:
         """Fire with the page of a URL, whatever the web makes of it; a name without scheme gets ``https://``.
 
-        A URL that was asked for already is not fetched again. Fails only with CancelledError and with the CrawlError that no page
-        can come after (`WorkersDied`).
+        A `Wanted`, or one as JSON, has validators, too. A URL that was asked for already in the same way is not fetched again. Fails only
+        with CancelledError and with the CrawlError that no page can come after (`WorkersDied`).
         """
         try:
-            url = canonical_seed(given)
-        except UsageError as error:
-            return succeed(bad_url(given, str(error).rpartition(": ")[2])).addCallback(self._count)
-        known = self._known.get(url)
+            wanted = wanted_of(given)
+            asked = canonical_seed(wanted.url), wanted.conditional
+        except (UsageError, ValueError) as error:
+            problem = str(error).rpartition(": ")[2] if isinstance(error, UsageError) else str(error)
+            return succeed(bad_url(given.url if isinstance(given, Wanted) else given, problem)).addCallback(self._count)
+        known = self._known.get(asked)
         if known is not None:
             return succeed(known).addCallback(self._count)
         waiter: Deferred[Page] = Deferred()
-        if url in self._waiters:
-            self._waiters[url].append(waiter)
+        if asked in self._waiters:
+            self._waiters[asked].append(waiter)
         else:
-            self._waiters[url] = [waiter]
-            self._begin(url)
+            self._waiters[asked] = [waiter]
+            self._begin(asked)
         return waiter.addCallback(self._count)
 
-    def _begin(self, url: str) -> None:
+    def _begin(self, asked: _Asked) -> None:
         if self._started_at is None:
             self._started_at = self._reactor.seconds()
             self._pool.start()
             self._lag.start()
-        visit = self._visits[url] = Deferred.fromCoroutine(self._visit(url))
-        visit.addBoth(self._visited, url)
+        visit = self._visits[asked] = Deferred.fromCoroutine(self._visit(*asked))
+        visit.addBoth(self._visited, asked)
 
-    def _visited(self, result: Page | Failure, url: str) -> None:
-        del self._visits[url]
-        waiters = self._waiters.pop(url)
+    def _visited(self, result: Page | Failure, asked: _Asked) -> None:
+        del self._visits[asked]
+        waiters = self._waiters.pop(asked)
         if isinstance(result, Failure):
             for waiter in waiters:
                 waiter.errback(result)
             return
-        self._keep(url, result)
+        self._keep(asked, result)
         for waiter in waiters:
             waiter.callback(result)
 
-    def _keep(self, url: str, page: Page) -> None:
-        self._known[url] = page
+    def _keep(self, asked: _Asked, page: Page) -> None:
+        self._known[asked] = page
         self._known_bytes += len(page.body)
         if self._remember is None:
             return
@@ -163,9 +174,9 @@ class Batch:
 
     # -- the path of one URL ------------------------------------------------------------------------------------
 
-    async def _visit(self, url: str) -> Page:
+    async def _visit(self, url: str, conditional: Conditional | None) -> Page:
         self._guard.begin(url)
-        trail = _Trail(url)
+        trail = _Trail(url, conditional)
         try:
             return await self._follow(trail)
         except (CancelledError, CrawlError):
@@ -185,8 +196,9 @@ class Batch:
             if refusal is not None:
                 reason, detail = refusal
                 return _page(trail, target, Classified(status.outcome_of(reason), reason, detail), None)
-            answer = await self._fetch(target, trail)
-            classified = status.classify(answer)
+            conditional = trail.conditional if not trail.hops else None  # validators say nothing about where a URL redirects to
+            answer = await self._fetch(target, trail, conditional)
+            classified = status.classify(answer, conditional=conditional is not None)
             following = classified.redirect_to
             if following is None or not isinstance(answer, Fetched):
                 return await self._read(trail, target, answer, classified)
@@ -205,11 +217,11 @@ class Batch:
             return f"redirects in a circle, to {following}"
         return None
 
-    async def _fetch(self, url: str, trail: _Trail) -> Fetched | FetchFailed:
+    async def _fetch(self, url: str, trail: _Trail, conditional: Conditional | None) -> Fetched | FetchFailed:
         """Ask until the answer is final: politely, and after the back-off that policy says."""
         attempts = 0
         while True:
-            answer = await self._requests.ask(url)
+            answer = await self._requests.ask(url, conditional=conditional)
             made = not (isinstance(answer, FetchFailed) and answer.reason is Reason.HOST_DOWN)
             attempts += made
             trail.attempts += made

@@ -11,15 +11,18 @@ from crawler.cli.options import Section, SectionedCommand, SettingOption, given_
 from crawler.cli.quantities import format_count, plural
 from crawler.cli.report import Report
 from crawler.cli.run import load_settings, tell_unverified
+from crawler.cli.site_options import open_session
 from crawler.cli.terminal import choose_report
 from crawler.config import Settings
 from crawler.errors import Exit, UsageError
+from crawler.job import canonical_seed
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from crawler.batch import Page
     from crawler.cli.batch_files import PageFolder, RecordFile, UrlList
+    from crawler.fetch.sites import Session
 
 AHEAD: Final = 10_000
 """Answers that are open or wait for those before them, at most; also how many pages are remembered for URLs that come again."""
@@ -69,23 +72,41 @@ def command(ctx: click.Context, /, urls: tuple[str, ...], **_options: Any) -> Ex
     output = None if options["output"] in (None, "-") else options["output"]
     if options["body"] and options["output"] == "-":
         raise UsageError("--body and --output -: both want standard output; write the records to a file")
+    session = open_session(settings.fetch, [seed for url in urls if (seed := _canonical(url)) is not None])
     listed = UrlList(urls, options["urls_file"])
     folder = PageFolder(options["save"], overwrite=options["overwrite"]) if options["save"] else None
     file = RecordFile(output, overwrite=options["overwrite"]) if output else None
     report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming=file is None)
-    run = Run(settings, listed, report, file=file, folder=folder, body=options["body"])
+    run = Run(settings, listed, report, session=session, file=file, folder=folder, body=options["body"])
     watch = options["urls_file"] is not None or len(urls) > WATCHED
     expected = len(urls) if options["urls_file"] is None else None
     return run.to_end(expected=expected, watch=watch, verbosity=options["verbose"])
+
+
+def _canonical(url: str) -> str | None:
+    """Return a URL of the command line as it will be asked; None when it is none, which its answer tells."""
+    try:
+        return canonical_seed(url)
+    except UsageError:
+        return None
 
 
 class Run:
     """One list from its first URL to its exit code. `body`: bodies go to standard output instead of records."""
 
     def __init__(
-        self, settings: Settings, listed: UrlList, report: Report, *, file: RecordFile | None, folder: PageFolder | None, body: bool
+        self,
+        settings: Settings,
+        listed: UrlList,
+        report: Report,
+        *,
+        session: Session | None,
+        file: RecordFile | None,
+        folder: PageFolder | None,
+        body: bool,
     ) -> None:
         self._settings = settings
+        self._session = session
         self._listed = listed
         self._report = report
         self._file = file
@@ -129,7 +150,7 @@ class Run:
         start_logging(self._report, verbosity)
         tell_unverified(self._settings, self._report)
         bodies, links = self._body or self._folder is not None, self._settings.store.record_links
-        batch = Batch(reactor, self._settings, bodies=bodies, links=links, expected=expected, remember=AHEAD)
+        batch = Batch(reactor, self._settings, session=self._session, bodies=bodies, links=links, expected=expected, remember=AHEAD)
         # Bodies that wait for those before them are held in memory: no more of them than requests in flight, twice.
         ahead = min(AHEAD, 2 * self._settings.fetch.concurrency) if self._body else AHEAD
 
@@ -207,6 +228,7 @@ class Tally:
         self.answered = 0
         self.failed = 0
         self._fetched = 0
+        self._unmodified = 0
         self._reasons: dict[str, int] = {}
         self._listed: list[tuple[str, str, str]] = []
         self._elapsed = 0.0
@@ -216,6 +238,9 @@ class Tally:
         self.answered += 1
         if page.ok:
             self._fetched += 1
+            return
+        if page.outcome == "not_modified":
+            self._unmodified += 1
             return
         reason = str(page.reason or page.outcome)
         self._reasons[reason] = self._reasons.get(reason, 0) + 1
@@ -228,16 +253,18 @@ class Tally:
         """List what was not fetched, one line each, then sum it up by reason."""
         for url, reason, detail in self._listed:
             report.note("failure", f"{url}  {reason}  {detail}".rstrip(), url=url, reason=reason, detail=detail)
-        missing = self.answered - self._fetched
+        missing = self.answered - self._fetched - self._unmodified
         if missing > len(self._listed):
             report.note("failures_not_listed", f"… and {plural(missing - len(self._listed), 'more')}", count=missing - len(self._listed))
         ranked = sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
         why = f"; not fetched: {', '.join(f'{reason} {format_count(count)}' for reason, count in ranked)}" if ranked else ""
+        unmodified = f", {format_count(self._unmodified)} not modified" if self._unmodified else ""
         report.note(
             "summary",
-            f"{format_count(self._fetched)} of {plural(self.answered, 'URL')} fetched{why}",
+            f"{format_count(self._fetched)} of {plural(self.answered, 'URL')} fetched{unmodified}{why}",
             answered=self.answered,
             fetched=self._fetched,
+            not_modified=self._unmodified,
             failed=self.failed,
             reasons=dict(ranked),
         )
