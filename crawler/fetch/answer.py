@@ -244,7 +244,9 @@ class AnswerReader:
             raise _Stop
 
     def _begin_again(self, status: int) -> None:
-        """Forget an informational answer."""
+        """Forget an informational answer. It has no body, whatever it says (RFC 9110 section 15.2), but llhttp believes it."""
+        if any(name in (b"content-length", b"transfer-encoding") for name, _ in self.fields):
+            raise _Stop
         self._interim += 1
         if status == 101:
             self.problem = BadAnswer("101: another protocol, which was not asked for")

@@ -103,8 +103,12 @@ FRAMING: Final = {
     ),
     15: Case("200 000 fields", (web("/manyheaders /headerflood", BAD_HTTP, detail="head is larger than 65536"),)),
     16: Case(
-        "One 103 Early Hints; 50 000 of them",
-        (web("/onehint", FETCHED, title="A page"), web("/hints", BAD_HTTP, detail="informational")),
+        "103 Early Hints: one, one with a length, one with a body, 50 000 of them",
+        (
+            web("/onehint /hintlength", FETCHED, title="A page", bytes=92),
+            web("/hintbody", BAD_HTTP, detail="status line"),
+            web("/hints", BAD_HTTP, detail="informational"),
+        ),
     ),
     17: Case(
         "204 and 304 with a body, 101 unasked",

@@ -160,6 +160,8 @@ def case_on_main(path: str) -> Case:
         return index if plain == "/" else robots("User-agent: *\nDisallow: /forbidden\n")
     if first in ("/ok", "/never", "/forbidden"):
         return good_page
+    if first == "/old":  # apart from the others: there are too many
+        return evil_wire.old
     if first == "/growing":
         return CASES["/growing/"]
     return CASES.get(plain) or CASES.get(first) or raw(whole(404, b""))

@@ -16,6 +16,7 @@ OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 PAGE: Final = html_page("A page", "/ok/linked")
 CLOSE: Final = b"Connection: close\r\n"
 FLOOD: Final = 64
+OLD: Final = 10_000
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 
 
@@ -101,6 +102,12 @@ def reset_for_an_end(exchange: Exchange) -> Body:
     yield OK + CLOSE + b"\r\n" + PAGE
     exchange.wait(0.2)
     exchange.reset()
+
+
+def old(exchange: Exchange) -> Body:
+    """HTTP/1.0 as it was: a connection for each page, ended by its close. `/old` itself lists the others."""
+    body = html_page("Old", *(f"/old/{number}" for number in range(OLD))) if exchange.path == "/old" else PAGE
+    yield OK.replace(b"1.1", b"1.0") + b"\r\n" + body
 
 
 def flood(exchange: Exchange) -> Body:
@@ -209,6 +216,8 @@ CASES: Final[dict[str, Case]] = {
     "/manyheaders": many_headers,
     "/hints": hints,
     "/onehint": raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + CLOSE + b"\r\n" + PAGE),
+    "/hintlength": raw(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 4\r\n\r\n" + OK + CLOSE + b"\r\n" + PAGE),
+    "/hintbody": raw(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello" + OK + CLOSE + b"\r\n" + PAGE),
     "/empty204": raw(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
     "/surprise304": raw(b"HTTP/1.1 304 Not Modified\r\n\r\n"),
     "/switch101": raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x00\x01"),

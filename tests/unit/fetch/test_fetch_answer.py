@@ -32,6 +32,9 @@ ANSWERS = {
     "chunks and line feeds": b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n0\nT: x\n\n",
     "chunks with a line feed": CHUNKED + b"3\nabc\r\n0\r\n\r\n",
     "hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"1\r\na\r\n0\r\n\r\n",
+    "hints with a length": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nok",
+    "hints with chunks": b"HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nok",
+    "hints with a body": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 4\r\n\r\nevil" + HEAD + b"Content-Length: 2\r\n\r\nok",
     "line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\nX: 1\n\nok",
     "hints and line feeds": b"HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\nContent-Length: 2\n\nok",
     "folded": HEAD + b"X: a\r\n  b\r\n\tc\r\nContent-Length: 2\r\n\r\nok",
@@ -112,6 +115,8 @@ def test_a_connection_is_used_again_only_after_what_was_strictly_right(name: str
         ("padded chunk sizes", 200, b"abc"),
         ("hints", 200, b"a"),
         ("hints and line feeds", 200, b"ok"),
+        ("hints with a length", 200, b"ok"),
+        ("hints with chunks", 200, b"ok"),
         ("equal lengths", 200, b"ok"),
         ("length and chunks", 200, b"a"),
         ("identity", 200, b"ok"),
@@ -124,6 +129,12 @@ def test_what_is_read(name: str, status: int, body: bytes) -> None:
     reader = read([ANSWERS[name]])
     assert reader.whole
     assert (reader.status, b"".join(reader.pieces)) == (status, body)
+
+
+def test_an_informational_answer_has_no_body() -> None:
+    reader = read([ANSWERS["hints with a body"]])
+    assert isinstance(reader.problem, BadAnswer)
+    assert not reader.pieces
 
 
 def test_how_the_body_ends_is_what_the_rewritten_head_says() -> None:
