@@ -31,11 +31,12 @@ from zope.interface import implementer
 from crawler import url as urls
 from crawler.fetch.deadlines import RATE_WINDOW, Deadlines, LeastRate
 from crawler.fetch.dns import Resolver
-from crawler.fetch.endpoint import Connector, ReactorNet, Resolves, Target, target_of
+from crawler.fetch.endpoint import Connector, ReactorNet, Resolves, Target
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS, Pool
 from crawler.fetch.proxy import Proxies
 from crawler.fetch.response import Request
+from crawler.fetch.targets import Targets
 from crawler.fetch.tls import Trust
 from crawler.fetch.transfer import Line, Transfer
 
@@ -78,7 +79,7 @@ class Agent:
         """
         self.reactor: Final[Any] = reactor
         self._limits = limits = limits or Limits()
-        self._proxies = proxies
+        self._targets = Targets(proxies)
         self._resolver: Resolves = resolver or Resolver(reactor)  # type: ignore[arg-type]
         self._pool = Pool(
             reactor,
@@ -107,7 +108,7 @@ class Agent:
 
     def target(self, url: str) -> Target:
         """Return where a canonical URL is fetched."""
-        return target_of(url, self._proxies)
+        return self._targets.of(url)
 
     def request(
         self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
@@ -134,14 +135,14 @@ class Agent:
     def _compose(self, method: bytes, uri: bytes, headers: Headers | None, body: IBodyProducer | None) -> tuple[Request, Target]:
         if not _TOKEN.fullmatch(method) or method == b"CONNECT":  # which has no URL and no answer (RFC 9110 section 9.3.6)
             raise ValueError(f"{method!r} is not a method that can be requested")
-        url = urls.canonicalise(uri.decode("utf-8"))
-        if url is None:
+        found = self._targets.find(uri.decode("utf-8"))
+        if found is None:
             if not uri.lower().startswith((b"http:", b"https:")):
                 raise SchemeNotSupported(f"{uri!r} is neither http nor https")
             raise ValueError(f"{uri!r} is not a URL")
-        target = self.target(url)
+        url, target = found
         headers = headers or Headers()
-        lines = [f"Host: {urls.netloc(url)}".encode("ascii")] if not headers.hasHeader(b"host") else []
+        lines = [b"Host: " + target.netloc] if not headers.hasHeader(b"host") else []
         for name, values in headers.getAllRawHeaders():
             if name.lower() not in _FRAMING:
                 lines += [name + b": " + value for value in values]

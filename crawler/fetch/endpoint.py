@@ -54,6 +54,7 @@ class Target(Struct, frozen=True):
     host: str
     port: int
     secure: bool
+    netloc: bytes  # the Host field's value
     key: str
     """Connections with the same one carry the same requests: the origin, and the proxy that leads to it."""
     proxy: Proxy | None = None
@@ -65,11 +66,12 @@ class Target(Struct, frozen=True):
 def target_of(url: str, proxies: Proxies | None = None) -> Target:
     """Return where a canonical URL is fetched."""
     origin, secure = urls.origin(url), url.startswith("https:")
+    host, port, netloc = urls.host(url), urls.port(url), urls.netloc(url).encode("ascii")
     proxy = proxies.for_url(url) if proxies else None
     if proxy is None:
-        return Target(origin, urls.host(url), urls.port(url), secure, origin)
+        return Target(origin, host, port, secure, netloc, origin)
     forward = proxy.authorization() if proxy.kind == "http" and not secure else None
-    return Target(origin, urls.host(url), urls.port(url), secure, f"{origin} via {proxy.name}", proxy, forward)
+    return Target(origin, host, port, secure, netloc, f"{origin} via {proxy.name}", proxy, forward)
 
 
 class Connector:

@@ -153,10 +153,8 @@ class Exchange:
         assert method == b"GET"
         url, fixed = self._url, self._shared.headers
         target = self._shared.agent.target(url)
-        if target.forward is None:
-            line = f"GET {urls.path(url)} HTTP/1.1\r\nHost: {urls.netloc(url)}\r\n".encode("ascii")
-        else:  # absolute-form (RFC 9112 section 3.2.2)
-            line = f"GET {url} HTTP/1.1\r\nHost: {urls.netloc(url)}\r\n".encode("ascii") + target.forward
+        where = urls.path(url) if target.forward is None else url  # absolute-form (RFC 9112 section 3.2.2)
+        line = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b" % (where.encode("ascii"), target.netloc, target.forward or b"")
         own = self._shared.session.fields(url) if self._shared.session is not None else b""
         request = Request(method, url.encode("ascii"), fixed, b"".join((line, fixed.text, own, self._wish.fields, b"\r\n")))
         self._transfer = Transfer(self._shared.agent.line, request, target, limit=self._wish.limit, on_sent=self._on_sent)
