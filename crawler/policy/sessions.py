@@ -33,5 +33,6 @@ def without_session(url: str) -> str:
     if ";" in path or "(" in path:
         path = _IN_PATH.sub("", path)
     if "=" in query:
-        query = _IN_QUERY.sub("", mark + query)[1:].removesuffix("&")
+        rest, count = _IN_QUERY.subn("", mark + query)
+        query = rest[1:].removesuffix("&") if count else query
     return f"{path}?{query}" if query else path
