@@ -17,6 +17,7 @@ from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.endpoint import Resolves
 from crawler.fetch.guard import Guard
+from crawler.fetch.proxy import read_proxies
 from crawler.fetch.sites import Session, make_session
 from crawler.fetch.tls import Trust
 from crawler.frontier.sqlite import SqliteFrontier, seed_redirects
@@ -98,6 +99,7 @@ def _make_fetcher(reactor: Any, job: Job, resolver: Resolves, session: Session |
         resolver=resolver,
         guard=Guard(job.seeds, fetch.allow_addresses),
         trust=Trust(insecure=fetch.insecure),
+        proxies=read_proxies(fetch),
         session=session or make_session(fetch, now=time.time),
     )
 

@@ -22,6 +22,7 @@ from crawler.errors import CrawlError, UsageError
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.endpoint import Resolves
+from crawler.fetch.proxy import read_proxies
 from crawler.fetch.sites import Session, make_session
 from crawler.fetch.tls import Trust
 from crawler.job import canonical_seed
@@ -90,6 +91,7 @@ class Batch:
             resolver=resolver or Resolver(reactor),
             guard=self._guard,
             trust=Trust(insecure=settings.fetch.insecure),
+            proxies=read_proxies(settings.fetch),
             session=session or make_session(settings.fetch, now=time.time),
         )
         self._fetcher = fetcher

@@ -36,7 +36,7 @@ EPILOG = (
     "error, and the exit code is 12 then. Settings can also come from the environment or a file: 'crawl config show'."
 )
 _LEFT_OUT: Final = {"max_failures", "profile", "stop_timeout", "nofollow"}
-_SHARED: Final = {"How politely", "How it is fetched", "How it runs"}
+_SHARED: Final = {"How politely", "How it is fetched", "How it connects", "How it runs"}
 
 
 def batch_sections() -> list[Section]:

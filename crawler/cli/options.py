@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from crawler.cli.proxy_options import PROXY_HELP, parse_proxies
 from crawler.cli.quantities import Duration, Size
 from crawler.cli.site_options import given_sites, site_options
 from crawler.config import DEFAULTS
@@ -16,7 +17,6 @@ from crawler.errors import UsageError
 HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")
 LATER: Final = {
     "--job": "put the settings in a TOML file and name it with --config",
-    "--proxy": "crawl from a machine that reaches the site directly",
 }
 """Options that have their place already and no function yet, each with what can be done today."""
 
@@ -93,6 +93,8 @@ def given_settings(ctx: click.Context) -> dict[str, Any]:
         flags[option.key] = list(value) if isinstance(value, tuple) else value
     if "fetch.headers" in flags:
         flags["fetch.headers"] = parse_headers(flags["fetch.headers"])
+    if "fetch.proxies" in flags:
+        flags["fetch.proxies"] = parse_proxies(flags["fetch.proxies"])
     if sites := given_sites(ctx.params):
         flags["fetch.sites"] = sites
     if flags.get("fetch.cookies") is False:
@@ -247,6 +249,26 @@ def _fetch_options() -> Section:
             metavar="FILE",
             help="Cookies to begin with, in each run anew, in the format of curl and Netscape (cookies.txt); turns cookies on.",
         ),
+    )
+
+
+def _connection_options() -> Section:
+    return Section(
+        "How it connects",
+        SettingOption("--proxy", key="fetch.proxies", multiple=True, metavar="[SCHEME=]URL", help=PROXY_HELP),
+        SettingOption(
+            "--proxy-password",
+            key="fetch.proxy_password",
+            metavar="SECRET",
+            help="The password of the proxies' user: env:NAME, an environment variable, or file:PATH, a file that holds it.",
+        ),
+        SettingOption(
+            "--no-proxy",
+            key="fetch.no_proxy",
+            multiple=True,
+            metavar="HOST",
+            help="Reach this host directly (example.org with its subdomains, example.org:8080, 10.0.0.0/8, *). Repeatable.",
+        ),
         SettingOption(
             "--allow-address",
             key="fetch.allow_addresses",
@@ -288,4 +310,4 @@ def _process_options() -> Section:
 
 def run_sections() -> list[Section]:
     """Return all sections of ``crawl run --help``."""
-    return [_home_options(), _scope_options(), _politeness_options(), _fetch_options(), _process_options()]
+    return [_home_options(), _scope_options(), _politeness_options(), _fetch_options(), _connection_options(), _process_options()]

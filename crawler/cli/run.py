@@ -11,6 +11,7 @@ import click
 
 from crawler import url as urls
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
+from crawler.cli.proxy_options import check_proxies
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.cli.site_options import merged_sites, open_session
@@ -82,6 +83,7 @@ def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
         except UsageError as error:
             raise InvalidConfig(f"{loaded.origins['fetch.headers']}: {str(error).removeprefix('--header ')}") from error
     check_hosts(loaded)
+    check_proxies(loaded)
     return loaded.settings
 
 

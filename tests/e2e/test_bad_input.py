@@ -38,6 +38,16 @@ def check_refused(done: Finished, code: int, *parts: str) -> None:
         ([NOWHERE, "--exclude", "[z-a]"], USAGE, ["--exclude", "[z-a]"]),
         ([NOWHERE, "--scope", "planet"], USAGE, ["--scope", "planet", "domain"]),
         ([NOWHERE, "--header", "no colon"], USAGE, ["--header", "no colon"]),
+        ([NOWHERE, "--proxy", "proxy.example:3128"], USAGE, ["--proxy", "proxy.example:3128", "http://user@proxy.example:3128"]),
+        (
+            [NOWHERE, "--proxy", "http://ann:pw@proxy.example:3128"],
+            USAGE,
+            ["http://ann:…@proxy.example:3128", "--proxy-password", "env:NAME"],
+        ),
+        ([NOWHERE, "--proxy", "ftp=http://proxy.example:3128"], USAGE, ["--proxy ftp=", "https"]),
+        ([NOWHERE, "--proxy", "http://ann@h:1", "--proxy-password", "env:NOT_SET"], USAGE, ["--proxy-password", "NOT_SET"]),
+        ([NOWHERE, "--proxy", "http://h:1", "--no-proxy", "a b"], USAGE, ["--no-proxy", "'a b'", "example.org"]),
+        ([NOWHERE, "--no-proxy", "example.org"], USAGE, ["--no-proxy", "--proxy URL"]),
         ([NOWHERE, "--reactor", "iocp"], USAGE, ["--reactor", "iocp", "epoll"]),
         ([NOWHERE, "-o", "pages.xlsx"], USAGE, ["pages.xlsx", ".jsonl"]),
         ([NOWHERE, "-o", "absent/pages.jsonl"], USAGE, ["absent", "does not exist"]),
@@ -51,7 +61,7 @@ def test_a_mistake_on_the_command_line(crawl: Crawl, tmp_path: Path, arguments: 
 
 @pytest.mark.parametrize(
     "option",
-    ["--job job.toml", "--proxy http://127.0.0.1:3128", "-o out.warc.gz", "-o out.parquet"],
+    ["--job job.toml", "-o out.warc.gz", "-o out.parquet"],
 )
 def test_what_does_not_exist_yet_is_refused_not_ignored(crawl: Crawl, tmp_path: Path, option: str) -> None:
     done = crawl("run", NOWHERE, *option.split(), "--dir", tmp_path / "home")
@@ -65,9 +75,10 @@ def test_what_does_not_exist_yet_is_refused_not_ignored(crawl: Crawl, tmp_path: 
         ("[fetch]\nconcurency = 3\n", ["config.toml", "fetch.concurency", "concurrency"]),
         ("[fetsch]\nconcurrency = 3\n", ["config.toml", "fetsch", "[fetch]"]),
         ("[fetch]\nconcurrency = 0\n", ["config.toml", "fetch.concurrency"]),
+        ('[fetch]\nproxies = { all = "proxy.example:3128" }\n', ["fetch.proxies", "socks5://"]),
         ("[fetch\n", ["config.toml", "not TOML"]),
     ],
-    ids=["key", "section", "value", "syntax"],
+    ids=["key", "section", "value", "proxy", "syntax"],
 )
 def test_a_mistake_in_the_configuration_file(crawl: Crawl, tmp_path: Path, text: str, parts: list[str]) -> None:
     (tmp_path / "config.toml").write_text(text)
