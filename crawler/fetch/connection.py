@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from OpenSSL import SSL
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -89,8 +89,10 @@ class Connection(TwistedProtocol):
         return self._response.received if self._response is not None else None
 
     def connectionMade(self) -> None:
-        """Note the peer."""
+        """Note the peer. What is written leaves at once: a body would else wait for its head's acknowledgement, some 40 ms."""
         assert self.transport is not None
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
         self.ip = getattr(self.transport.getPeer(), "host", None)
         if not self.secure:
             self._on_open()
