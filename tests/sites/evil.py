@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
-import io
 import itertools
 import signal
 import socket
@@ -88,12 +87,8 @@ def heavy(exchange: Exchange) -> Body:
 
 
 def bomb(exchange: Exchange) -> Body:
-    """A gzip bomb: 200 kB that unpack to 200 MB."""
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9) as stream:
-        for _ in range(200):
-            stream.write(b" " * 1_000_000)
-    yield whole(200, packed.getvalue(), extra="Content-Encoding: gzip\r\n")
+    """A gzip bomb of 200 members: 200 kB that unpack to 200 MB."""
+    yield whole(200, gzip.compress(b" " * 1_000_000) * 200, extra="Content-Encoding: gzip\r\n")
 
 
 def bad_gzip(exchange: Exchange) -> Body:

@@ -215,6 +215,9 @@ def main() -> None:
     parser.add_argument("--private", type=int, default=9, help="the port to lure crawlers to")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for coding, megabytes in (("br", 60), ("zstd", 60), ("deflate", 60), ("deflate", 100), ("zstd", 50)):
+        evil_wire.packed_blanks(coding, megabytes)  # before anybody waits for it
+    evil_wire.packed_thrice()
     servers = [Server(0, options.port, options.log, options.patience, options.private)]
     port = int(servers[0].server_address[1])
     servers += [Server(number, port, options.log, options.patience, options.private) for number in range(1, len(ROBOTS) + 1)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import gzip
-import io
 import zlib
 from typing import Final
 
@@ -134,22 +134,32 @@ def bomb(coding: str, megabytes: int = 60) -> Case:
     """So many megabytes of blanks in few bytes."""
 
     def case(exchange: Exchange) -> Body:
-        blanks = bytes(1_000_000).replace(b"\0", b" ")
-        packers = {"br": brotli.Compressor(quality=1), "zstd": zstd.ZstdCompressor(), "deflate": zlib.compressobj()}
-        packer = packers[coding]
-        compress = packer.process if coding == "br" else packer.compress
-        packed = b"".join(compress(blanks) for _ in range(megabytes))
-        yield whole(200, packed + (packer.finish() if coding == "br" else packer.flush()), extra=f"Content-Encoding: {coding}\r\n")
+        yield whole(200, packed_blanks(coding, megabytes), extra=f"Content-Encoding: {coding}\r\n")
 
     return case
 
 
+@functools.cache
+def packed_blanks(coding: str, megabytes: int) -> bytes:
+    """Pack one megabyte of blanks and repeat what came of it, where the coding can be repeated."""
+    blanks = b" " * 1_000_000
+    if coding == "zstd":
+        return zstd.ZstdCompressor().compress(blanks, zstd.ZstdCompressor.FLUSH_FRAME) * megabytes
+    if coding == "deflate":
+        packer = zlib.compressobj(1)
+        first = packer.compress(blanks) + packer.flush(zlib.Z_FULL_FLUSH)
+        return first + (packer.compress(blanks) + packer.flush(zlib.Z_FULL_FLUSH)) * (megabytes - 1)
+    packer = brotli.Compressor(quality=1)
+    return b"".join(packer.process(blanks) for _ in range(megabytes)) + packer.finish()
+
+
+@functools.cache
+def packed_thrice() -> bytes:
+    return gzip.compress(gzip.compress(gzip.compress(bytes(1_000_000)) * 100))
+
+
 def bomb_in_bomb(exchange: Exchange) -> Body:
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9) as stream:
-        for _ in range(100):
-            stream.write(bytes(1_000_000))
-    yield whole(200, gzip.compress(gzip.compress(packed.getvalue())), extra="Content-Encoding: gzip, gzip, gzip\r\n")
+    yield whole(200, packed_thrice(), extra="Content-Encoding: gzip, gzip, gzip\r\n")
 
 
 def layers(count: int) -> Case:
