@@ -65,6 +65,7 @@ class FetchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How one request is made, and when it is given up."""
 
     concurrency: Positive = 64
+    stalled: Count = 1000
     timeout: PositiveSeconds = 30.0
     connect_timeout: PositiveSeconds = 10.0
     first_byte_timeout: PositiveSeconds = 20.0

@@ -75,7 +75,7 @@ class Engine:
         self._result: Deferred[Result] = Deferred()
         self._leases: dict[Lease, None] = {}
         self._leased_pages = 0
-        self._places = Places(settings.fetch.concurrency)
+        self._places: Places[Lease] = Places(settings.fetch.concurrency, settings.fetch.stalled)
         self._outages = Outages(settings.fetch.retry_delay)
         self._pumping = False
         self._soon = False
@@ -193,6 +193,8 @@ class Engine:
             return
         self._pumping = True
         now = self._clock.seconds()
+        for lease in self._places.set_aside(now) if len(self._window) > 1 else []:
+            lease.release()
         try:
             while self._has_room() and (host := self._politeness.acquire(now, self._whose())) is not None:
                 self._serve(host, now)
@@ -210,7 +212,8 @@ class Engine:
         return Whose.PROMPT_ONLY
 
     def _set_timer(self, now: float) -> None:
-        at = self._politeness.next_time(self._whose()) if self._has_room() else None
+        times = self._places.next_aside(), self._politeness.next_time(self._whose()) if self._has_room() else None
+        at = min((one for one in times if one is not None), default=None)
         if self._timer is not None and self._timer.active():
             if at is not None and self._timer.getTime() <= at:
                 return
@@ -266,7 +269,7 @@ class Engine:
     def _lease(self, task: Task) -> None:
         lease = self._new_lease(task.host, page=task.kind is Kind.PAGE)
         visit = lease.deferred = self._visitor.visit(task, lease)
-        visit.addCallbacks(self._visited, self._not_visited, callbackArgs=(task, lease), errbackArgs=(task, lease))
+        visit.addCallbacks(self._visited, self._not_done, callbackArgs=(task, lease), errbackArgs=(lease, task))
         visit.addErrback(self._fail)
 
     def _new_lease(self, host: str, *, page: bool) -> Lease:
@@ -288,9 +291,11 @@ class Engine:
         self._offer(task.host)
         self._check_end()
 
-    def _not_visited(self, failure: Failure, task: Task, lease: Lease) -> None:
+    def _not_done(self, failure: Failure, lease: Lease, task: Task | None = None) -> None:
+        """A visit or an errand was called off, or met a fault of ours."""
         self._drop(lease)
-        self._window.give_back(task)
+        if task is not None:
+            self._window.give_back(task)
         if not isinstance(failure.value, CancelledError):
             self._fail(failure)
         self._check_end()
@@ -304,7 +309,7 @@ class Engine:
     def _run_errand(self, errand: Errand) -> None:
         lease = self._new_lease(errand.host, page=False)
         run = lease.deferred = self._errands.run(errand, lease)
-        run.addCallbacks(self._ran_errand, self._fail_errand, callbackArgs=(errand, lease), errbackArgs=(lease,))
+        run.addCallbacks(self._ran_errand, self._not_done, callbackArgs=(errand, lease), errbackArgs=(lease,))
         run.addErrback(self._fail)
 
     def _ran_errand(self, next_host: str | None, errand: Errand, lease: Lease) -> None:
@@ -317,22 +322,17 @@ class Engine:
         self._pump_soon()
         self._check_end()
 
-    def _fail_errand(self, failure: Failure, lease: Lease) -> None:
-        self._drop(lease)
-        if not isinstance(failure.value, CancelledError):
-            self._fail(failure)
-        self._check_end()
-
     # -- what a lease tells --------------------------------------------------------------------------------------
 
     def given_up(self, host: str) -> tuple[Reason, str] | None:
         """Return why `host` is not asked any more, or None."""
         return self._outages.given_up(host)
 
-    def request_begins(self, host: str) -> None:
+    def request_begins(self, lease: Lease) -> None:
         """Count a request in flight."""
-        self._places.in_flight += 1
-        self._politeness.start(host, self._clock.seconds())
+        now = self._clock.seconds()
+        self._places.begin(lease, now)
+        self._politeness.start(lease.host, now)
 
     def request_sent(self, host: str, now: float, *, again: bool) -> None:
         """Let the host's delay count from `now`, when the request has left."""
@@ -340,10 +340,10 @@ class Engine:
         self._offer(host)
         self._pump_soon()
 
-    def request_over(self, host: str, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
+    def request_over(self, lease: Lease, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
         """Free a place in flight, and learn how the host fares."""
-        self._places.in_flight -= 1
-        self._politeness.finish(host, was_sent=was_sent)
+        self._places.over(lease)
+        self._politeness.finish(host := lease.host, was_sent=was_sent)
         if answer is not None and (rest := self._outages.learn(host, answer)):
             self._politeness.pause(host, self._clock.seconds() + rest)
         self._offer(host)

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.errors import CrawlError
 from crawler.model import Fetched, FetchFailed, Kind, Link, Reason, Via
-from crawler.parse.decode import decode_answer
+from crawler.parse.decode import decode_start
 from crawler.policy.admit import Door
-from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
+from crawler.policy.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
 from crawler.store.commit import Admission
 from crawler.store.refused import Refusal
 from crawler.visit import Parts, Turn, candidate
@@ -114,7 +114,7 @@ class RobotsErrands:
         return answer.addCallback(answered).addErrback(faulty)
 
     def _learn(self, errand: Errand, answer: Fetched | FetchFailed, turn: Turn) -> Deferred[Any] | str:
-        answer, body = decode_answer(answer, MAX_ROBOTS_FETCH)  # a robots.txt is small: a trip to a worker would cost more
+        answer, body = decode_start(answer, MAX_ROBOTS_BYTES)  # a robots.txt is small: a trip to a worker would cost more
         found = self._robots.learn(errand.origin, answer, body, self._wall(), hops=errand.hops, attempts=errand.attempts)
         match found:
             case FollowRobots():

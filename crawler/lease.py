@@ -15,13 +15,13 @@ class Places(Protocol):
     def given_up(self, host: str) -> tuple[Reason, str] | None:
         """Return why `host` is not asked any more, or None."""
 
-    def request_begins(self, host: str) -> None:
+    def request_begins(self, lease: Lease) -> None:
         """Count a request in flight."""
 
     def request_sent(self, host: str, now: float, *, again: bool) -> None:
         """Let the host's delay count from `now`."""
 
-    def request_over(self, host: str, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
+    def request_over(self, lease: Lease, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
         """Free the place."""
 
     def pause_host(self, host: str, seconds: float) -> None:
@@ -34,7 +34,7 @@ class Places(Protocol):
 class Lease:
     """The `visit.Turn` of a visit or of an errand."""
 
-    __slots__ = ("_in_flight", "_places", "_sent", "deferred", "doubtful", "host", "page", "stored")
+    __slots__ = ("_holding", "_in_flight", "_places", "_sent", "deferred", "doubtful", "host", "page", "stored")
 
     def __init__(self, places: Places, host: str, *, page: bool, doubtful: bool) -> None:
         """`page`: it counts towards the page budget. `doubtful`: it holds a place of those for doubtful hosts until it is parsed."""
@@ -44,6 +44,7 @@ class Lease:
         self.host = host
         self.page = page
         self.doubtful = doubtful
+        self._holding = doubtful  # a place of those for doubtful hosts
         self.stored = False
         self.deferred: Deferred[Any] | None = None
 
@@ -54,7 +55,7 @@ class Lease:
     def begin(self) -> None:
         """Take a place in flight."""
         self._in_flight = True
-        self._places.request_begins(self.host)
+        self._places.request_begins(self)
 
     def sent(self, now: float) -> None:
         """Note that the request has left; the delay to the next one counts from here."""
@@ -65,7 +66,7 @@ class Lease:
         """Give the place back; `answer` is None when the request was called off."""
         if self._in_flight:
             self._in_flight = False
-            self._places.request_over(self.host, answer, was_sent=self._sent)
+            self._places.request_over(self, answer, was_sent=self._sent)
 
     def pause(self, seconds: float, host: str | None = None) -> None:
         """Let `host`, by default the lease's own, rest."""
@@ -78,8 +79,8 @@ class Lease:
 
     def release(self) -> None:
         """Note that it needs nothing more of what is scarce."""
-        doubtful, self.doubtful = self.doubtful, False
-        self._places.stage_is_over(doubtful=doubtful)
+        held, self._holding = self._holding, False
+        self._places.stage_is_over(doubtful=held)
 
     def call_off(self) -> None:
         """Cancel what is under way, unless it is being stored."""

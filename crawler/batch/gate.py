@@ -15,8 +15,8 @@ from crawler import url as urls
 from crawler.batch.requests import Requests
 from crawler.fetch.guard import Guard, parse_address
 from crawler.model import Reason
-from crawler.parse.decode import decode_answer
-from crawler.policy.robots import MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, robots_url
+from crawler.parse.decode import decode_start
+from crawler.policy.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, robots_url
 
 Refusal = tuple[Reason, str]
 _NO_ADDRESSES: Final[frozenset[IPv4Address | IPv6Address]] = frozenset()
@@ -72,7 +72,7 @@ class RobotsGate:
         url, hops, attempts = robots_url(origin), 0, 0
         while True:
             attempts += hops == 0
-            answer, body = decode_answer(await self._requests.ask(url, max_body=MAX_ROBOTS_FETCH, errand=True), MAX_ROBOTS_FETCH)
+            answer, body = decode_start(await self._requests.ask(url, max_body=MAX_ROBOTS_FETCH, errand=True), MAX_ROBOTS_BYTES)
             found = self._cache.learn(origin, answer, body, self._wall(), hops=hops, attempts=attempts)
             if isinstance(found, FollowRobots):
                 url, hops = found.url, found.hops

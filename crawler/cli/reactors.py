@@ -78,8 +78,11 @@ def within_descriptors(settings: Settings, report: Report) -> Settings:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     free = limit - len(os.listdir("/dev/fd")) - RESERVED_DESCRIPTORS  # noqa: PTH208 - names are enough
     most = free // CONNECTIONS_A_REQUEST
-    if most >= settings.fetch.concurrency:
+    left = free - CONNECTIONS_A_REQUEST * settings.fetch.concurrency
+    if left >= settings.fetch.stalled:
         return settings
+    if left >= 0:
+        return msgspec.structs.replace(settings, fetch=msgspec.structs.replace(settings.fetch, stalled=left))
     if most < 1:
         raise UsageError(f"this process may open {limit} files, too few to crawl: raise the limit, as in: ulimit -n 1024")
     wanted = settings.fetch.concurrency
@@ -88,7 +91,7 @@ def within_descriptors(settings: Settings, report: Report) -> Settings:
         f"This process may open {limit} files: {most} requests in flight instead of {wanted} (ulimit -n raises the limit).",
         concurrency=most,
     )
-    return msgspec.structs.replace(settings, fetch=msgspec.structs.replace(settings.fetch, concurrency=most))
+    return msgspec.structs.replace(settings, fetch=msgspec.structs.replace(settings.fetch, concurrency=most, stalled=0))
 
 
 def _install(name: str) -> None:

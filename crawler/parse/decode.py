@@ -136,8 +136,10 @@ _CODINGS: Final = {
 _PLAIN: Final = ("", "identity", "none")
 
 
-def decode(body: bytes, encodings: list[str], limit: int, *, expect_text: bool = False) -> Decoded:
+def decode(body: bytes, encodings: list[str], limit: int, *, expect_text: bool = False, cut: bool = False) -> Decoded:
     """Undo every Content-Encoding of `body`, the last one applied first; at most `limit` bytes may come out of each.
+
+    More is TOO_LARGE, or with `cut` is left out.
 
     `expect_text` says that the resource is a text of some kind: then a gzip stream that nobody declared is undone as well.
     """
@@ -154,26 +156,28 @@ def decode(body: bytes, encodings: list[str], limit: int, *, expect_text: bool =
             continue
         if coding is None:
             return Decoded(reason=Reason.BAD_ENCODING, detail=f"unknown content encoding {name[:40]!r}")
-        layer = _decode_layer(body, coding, limit)
+        layer = _decode_layer(body, coding, limit, cut=cut)
         if layer.reason is not None:
             return layer
         body = layer.body
         notes += layer.notes
     if expect_text and body.startswith(_GZIP_MAGIC):
-        layer = _decode_layer(body, _GZIP, limit)
+        layer = _decode_layer(body, _GZIP, limit, cut=cut)
         if layer.reason is Reason.TOO_LARGE:
             return layer
         if layer.reason is None:
             body = layer.body
             notes += ["gzip undeclared", *layer.notes]
-    return _too_large(limit) if len(body) > limit else Decoded(body, notes)
+    if len(body) > limit and not cut:
+        return _too_large(limit)
+    return Decoded(body[:limit], notes)
 
 
-def decode_answer(answer: Fetched | FetchFailed, limit: int) -> tuple[Fetched | FetchFailed, bytes]:
-    """Return an answer and its decoded body of at most `limit` bytes; one that cannot be decoded is a failure, not an empty body."""
+def decode_start(answer: Fetched | FetchFailed, limit: int) -> tuple[Fetched | FetchFailed, bytes]:
+    """Return an answer and the first `limit` bytes of its decoded body; one that cannot be decoded is a failure, not an empty body."""
     if isinstance(answer, FetchFailed):
         return answer, b""
-    decoded = decode(answer.body, answer.headers_named("content-encoding"), limit)
+    decoded = decode(answer.body, answer.headers_named("content-encoding"), limit, cut=True)
     if decoded.reason is None:
         return answer, decoded.body
     failed = FetchFailed(
@@ -186,7 +190,7 @@ def _too_large(limit: int) -> Decoded:
     return Decoded(reason=Reason.TOO_LARGE, detail=f"decoded body exceeds {limit} bytes")
 
 
-def _decode_layer(body: bytes, coding: _Coding, limit: int) -> Decoded:
+def _decode_layer(body: bytes, coding: _Coding, limit: int, *, cut: bool) -> Decoded:
     pieces: list[bytes] = []
     try:
         note = _run(body, coding, limit, pieces)
@@ -195,7 +199,7 @@ def _decode_layer(body: bytes, coding: _Coding, limit: int) -> Decoded:
         pieces = _salvage(body, coding, limit)
     decoded = b"".join(pieces)
     if len(decoded) > limit:
-        return _too_large(limit)
+        return Decoded(decoded[:limit]) if cut else _too_large(limit)
     if note and _MARKUP.match(body):  # no compressed stream begins like this and then goes wrong
         return Decoded(body, [f"declared {coding.name}, sent plain"])
     if note and not decoded:

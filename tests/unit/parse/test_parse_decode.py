@@ -8,8 +8,8 @@ from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.model import Reason
-from crawler.parse.decode import MAX_MEMBERS, decode
+from crawler.model import Fetched, FetchFailed, Reason
+from crawler.parse.decode import MAX_MEMBERS, Decoded, decode, decode_start
 
 HTML = b"<!doctype html><title>Gr\xc3\xbc\xc3\x9fe</title>" + b"".join(b"<a href=/page/%d>%d</a>" % (n, n * n) for n in range(300))
 LIMIT = 1024 * 1024
@@ -194,3 +194,23 @@ def test_any_bytes_give_a_value(data, name, how):
     decoded = decode(bodies[how], [name], LIMIT, expect_text=True)
     assert len(decoded.body) <= LIMIT
     assert decoded.reason in (None, Reason.BAD_ENCODING, Reason.TOO_LARGE)
+
+
+@pytest.mark.parametrize("encodings", [[], ["gzip"], ["br"], ["gzip", "zstd"]])
+def test_what_is_beyond_the_limit_can_be_left_out(encodings: list[str]) -> None:
+    text = b"0123456789" * 100_000
+    body = text
+    for name in encodings:
+        body = ENCODERS[name](body)
+    assert decode(body, encodings, 1000).reason is Reason.TOO_LARGE
+    assert decode(body, encodings, 1000, cut=True) == Decoded(text[:1000])
+    answer = Fetched("http://a/", 200, [("content-encoding", name) for name in encodings], body, None, 0.0, 0.0)
+    assert decode_start(answer, 1000) == (answer, text[:1000])
+
+
+def test_what_cannot_be_decoded_at_all_is_a_failure_in_any_case() -> None:
+    answer = Fetched("http://a/", 200, [("content-encoding", "compress")], b"\x1f\x9d", None, 0.0, 0.0)
+    failed, body = decode_start(answer, 1000)
+    assert isinstance(failed, FetchFailed)
+    assert (failed.reason, body) == (Reason.BAD_ENCODING, b"")
+    assert decode_start(failed, 1000) == (failed, b"")

@@ -6,17 +6,40 @@ import msgspec
 import pytest
 
 from crawler.model import Outcome, Reason, Record, Via
-from crawler.policy.places import Places, Whose, is_prompt
+from crawler.policy.places import PATIENCE, Places, Whose, is_prompt
 from crawler.policy.politeness import Politeness
 
 RECORD = Record("http://a/", Outcome.FETCHED, None, None, 200, None, 10, 0, Via.SEED, *[None] * 11, [], 1)
 
 
 def test_so_many_places_and_no_more() -> None:
-    places = Places(2)
-    for expected in (True, True, False):
+    places: Places[str] = Places(2)
+    for name, expected in (("a", True), ("b", True), ("c", False)):
         assert places.free is expected
-        places.in_flight += 1
+        places.begin(name, 0.0)
+    assert places.in_flight == 3
+    places.over("b")
+    places.over("c")
+    assert places.free
+
+
+def test_what_does_not_end_makes_room_as_far_as_there_is_room_aside() -> None:
+    places: Places[str] = Places(2, aside=2)
+    for number, name in enumerate("abc"):
+        places.begin(name, float(number))
+    assert places.next_aside() == PATIENCE
+    assert places.set_aside(PATIENCE - 0.1) == []
+    assert places.set_aside(PATIENCE + 0.9) == ["a"]
+    assert places.next_aside() == PATIENCE + 1
+    assert places.set_aside(PATIENCE + 100) == ["b"]
+    assert places.next_aside() is None
+    assert places.free
+    assert places.in_flight == 3
+    places.over("a")
+    assert places.set_aside(PATIENCE + 100) == ["c"]
+    for name in "bc":
+        places.over(name)
+    assert (places.in_flight, places.next_aside()) == (0, None)
 
 
 @pytest.mark.parametrize(("limit", "by_time", "for_doubtful"), [(64, 16, 48), (8, 2, 6), (4, 1, 3), (3, 1, 3), (1, 1, 1)])
