@@ -157,9 +157,10 @@ class Agent:
 
     def close(self) -> Deferred[None]:
         """End what is under way with CancelledError and close everything; fires when no socket, timer or thread of ours is left."""
+        closed = self._pool.close()  # first: who is told of an end may ask anew
         for transfer in self.line.whole.under_way():
             transfer.call_off()
         self.line.whole.close()
         self.line.first_byte.close()
         self.line.least_rate.close()
-        return gatherResults([self._pool.close(), self._resolver.close()]).addCallback(lambda _: None)
+        return gatherResults([closed, self._resolver.close()]).addCallback(lambda _: None)

@@ -55,6 +55,8 @@ class Pool:
         self._placed: set[Connection] = set()  # connections that have a place
         self._taken = 0
         self._waiting: dict[str, deque[Place]] = {}  # by origin, the one served last comes last
+        self._waiters = 0
+        self._making_room: set[Connection] = set()  # ended for those who wait, not lost so far
         self._favours = 0
         self._timer: IDelayedCall | None = None
         self._closing: Deferred[None] | None = None
@@ -83,6 +85,7 @@ class Pool:
         """Close the connection that has been idle the longest; its place is given to who waits when it has ended."""
         oldest = next(iter(self._idle), None)
         if oldest is not None:
+            self._making_room.add(oldest)
             self._close_idle(oldest)
 
     def place(self, origin: str) -> Place:
@@ -90,11 +93,13 @@ class Pool:
         queue = self._waiting.setdefault(origin, deque())
         waiting: Place = Deferred(lambda one: self._leave(origin, one))
         queue.append(waiting)
+        self._waiters += 1
         return waiting
 
     def _leave(self, origin: str, waiting: Place) -> None:
         queue = self._waiting[origin]
         queue.remove(waiting)
+        self._waiters -= 1
         if not queue:
             del self._waiting[origin]
 
@@ -136,6 +141,7 @@ class Pool:
     def _serve(self, origin: str, connection: Connection | None) -> None:
         queue = self._waiting.pop(origin)
         waiting = queue.popleft()
+        self._waiters -= 1
         if queue:
             self._waiting[origin] = queue
         waiting.callback(connection)
@@ -157,6 +163,7 @@ class Pool:
         """Forget a connection that has ended."""
         self._forget_idle(connection)
         self._all.discard(connection)
+        self._making_room.discard(connection)
         self._vacate(connection)
         if self._closing is not None and not self._all and not self._closing.called:
             self._closing.callback(None)
@@ -188,7 +195,7 @@ class Pool:
     def _hand_on(self, connection: Connection) -> bool:
         """Let a connection that became free serve who waits, by itself or by its place; return whether it does."""
         origin = connection.origin
-        others_wait = self._full and any(other != origin and self._fits(other) for other in self._waiting)
+        others_wait = self._wait_for_room(origin)
         if origin in self._waiting and not (others_wait and self._favours >= FAVOURS):
             self._favours = self._favours + 1 if others_wait else 0
             if connection.ready():  # else it is closed, and its place goes to who waits when it is lost
@@ -196,8 +203,15 @@ class Pool:
             return True
         self._favours = 0
         if others_wait:
+            self._making_room.add(connection)
             connection.end()
         return others_wait
+
+    def _wait_for_room(self, origin: str) -> bool:
+        """Tell whether somebody waits for room to another origin, for whom none is being made."""
+        if not self._full or self._waiters <= len(self._making_room):
+            return False
+        return any(other != origin and self._fits(other) for other in self._waiting)
 
     def _sweep(self) -> None:
         """Close what has been idle too long; look again when the next one will have been."""

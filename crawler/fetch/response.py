@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+from twisted.internet.defer import AlreadyCalledError
 from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -222,5 +223,7 @@ class Response:
             return
         try:
             receiver.connectionLost(reason)
+        except AlreadyCalledError:  # Twisted's readBody, cancelled, is told although it has told already
+            pass
         except Exception:  # the caller's fault, which must not become that of whoever uses the connection by now
             _log.failure("The receiver of a body raised when told of its end")

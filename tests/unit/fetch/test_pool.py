@@ -212,6 +212,18 @@ def test_a_connection_is_kept_where_those_who_wait_could_not_use_its_place() -> 
     assert pool.take("b") is wire
 
 
+def test_no_more_connections_end_than_are_waited_for() -> None:
+    pool, _ = make_pool(connections=3)
+    wires = [open_one(pool, origin) for origin in "aab"]
+    served: list[Any] = []
+    wait(pool, "c", served, "c")
+    for wire in wires:
+        wire.idle()
+    assert [wire.told for wire in wires] == ["end", "", ""]
+    wires[0].cut()
+    assert served == [("c", None)]
+
+
 def test_a_busy_origin_does_not_keep_the_others_out() -> None:
     pool, _ = make_pool(connections=1)
     wire = open_one(pool, "a")
