@@ -12,10 +12,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from cases_of_answers import ANSWERS
 from cases_of_content import CONTENT
 from ends import (
     ADDRESS,
-    BAD_HTTP,
     CONNECT,
     DNS,
     FETCHED,
@@ -23,7 +23,6 @@ from ends import (
     REDIRECT,
     REDIRECTED,
     ROBOTS,
-    TIMEOUT,
     TOO_LARGE,
     TRUNCATED,
     UNREACHABLE,
@@ -37,156 +36,17 @@ from ends import (
 GOOD: Final = 100
 MANY_HOSTS: Final = 10_000  # of the 50 000 that one page links to: so many links of a page are taken
 
-ANSWER: Final = "tests/unit/fetch/test_fetch_answer.py::"
 WIRE: Final = "tests/wire/test_fetch_connections.py::"
-ANSWERS: Final = "tests/wire/test_fetch_answers.py::"
-MUTATED: Final = "tests/hostile/test_mutated_answers.py::"
+SESSION: Final = "tests/wire/test_session.py::"
+TLS: Final = "tests/wire/test_tls.py::"
 HOSTILE: Final = "tests/hostile/"
-
-FRAMING: Final = {
-    1: Case(
-        "The connection closes before Content-Length is reached",
-        (web("/short", TRUNCATED, status=200, bytes=None), again("/short", TRUNCATED, attempts=3)),
-    ),
-    2: Case("No length: the close is the end", (web("/nolength", FETCHED, title="A page", bytes=92),)),
-    3: Case(
-        "Content-Length twice: different, equal",
-        (web("/twolengths", BAD_HTTP, detail="Content-Length"), web("/samelengths", FETCHED, title="A page")),
-    ),
-    4: Case(
-        "Content-Length beside Transfer-Encoding: chunked",
-        (web("/lengthandchunked", FETCHED, title="A page", bytes=92),),
-        (f"{ANSWER}test_a_connection_is_used_again_only_after_what_was_strictly_right",),
-    ),
-    5: Case(
-        "Transfer-Encoding of other kinds",
-        (web("/tegzip", BAD_HTTP, detail="gzip, chunked"), web("/teidentity", FETCHED, title="A page")),
-    ),
-    6: Case(
-        "Chunk sizes that are none: zz, 0_2, negative, beyond 2^63, empty, with 20 kB of extension",
-        (web("/badchunk /chunkunderscore /chunknegative /chunkhuge /chunkempty /chunklongline", BAD_HTTP, detail="[Cc]hunk"),),
-    ),
-    7: Case("Cut before the last chunk", (web("/cutchunk", TRUNCATED, bytes=None), again("/cutchunk", TRUNCATED, attempts=3))),
-    8: Case(
-        "Closed without a byte, or within the head",
-        (
-            web("/nobytes", TRUNCATED, detail="without an answer"),
-            web("/halfhead", TRUNCATED),
-            again("/nobytes /halfhead", TRUNCATED, attempts=3),
-        ),
-    ),
-    9: Case(
-        "Not HTTP/1: HTTP/0.9, ICY, SSH, HTTP/2 frames, broken status lines",
-        (web("/http09 /icy /nothttp /http2 /statusabc /statusline", BAD_HTTP), again("/nothttp", BAD_HTTP, attempts=1)),
-    ),
-    10: Case(
-        "Status 999, 299, 000",
-        (
-            web("/status999", HTTP_ERROR, status=999),
-            web("/status299", FETCHED, status=299, title="A page"),
-            web("/status000", BAD_HTTP, detail="status 0"),
-        ),
-    ),
-    11: Case("Bare LF, no reason phrase, folded fields", (web("/barelf /noreason /obsfold", FETCHED, title="A page"),)),
-    12: Case(
-        "Control characters in a field",
-        (web("/nulheader", FETCHED, title="A page"), web("/terminal", FETCHED)),
-        note="No control character reaches an output, the database's records or the terminal: the crawl's texts are searched for them.",
-    ),
-    13: Case(
-        "First field indented, no colon, a blank before the colon, no name",
-        (web("/leadingspace /nocolon /spacename /badheader", BAD_HTTP, detail="field"),),
-    ),
-    14: Case(
-        "Header lines of 20 kB and of 1 MB",
-        (web("/longline", FETCHED, title="A page"), web("/megaline", BAD_HTTP, detail="head is larger than 65536")),
-    ),
-    15: Case("200 000 fields", (web("/manyheaders /headerflood", BAD_HTTP, detail="head is larger than 65536"),)),
-    16: Case(
-        "103 Early Hints: one, one with a length, one with a body, 50 000 of them",
-        (
-            web("/onehint /hintlength", FETCHED, title="A page", bytes=92),
-            web("/hintbody", BAD_HTTP, detail="status line"),
-            web("/hints", BAD_HTTP, detail="informational"),
-        ),
-    ),
-    17: Case(
-        "204 and 304 with a body, 101 unasked",
-        (
-            web("/empty204", FETCHED, status=204, bytes=0),
-            web("/surprise304", HTTP_ERROR, status=304),
-            web("/switch101", BAD_HTTP, detail="101"),
-        ),
-        (f"{ANSWER}test_an_answer_to_head_has_no_body",),
-    ),
-    18: Case(
-        "A second answer behind the first; an answer before the request",
-        (web("/glued", FETCHED, title="A page"),),
-        (
-            f"{WIRE}test_an_answer_nobody_asked_for_is_nobodys",
-            f"{WIRE}test_an_answer_given_before_the_request_leaves_a_connection_that_is_not_used_again",
-            f"{WIRE}test_what_follows_an_answer_is_not_the_answer_to_what_is_asked_at_once",
-            f"{MUTATED}test_no_byte_goes_to_another_url",
-        ),
-        note="The forged answer links to /never/, which is never asked for.",
-    ),
-    19: Case(
-        "A kept connection closes under the next request",
-        (web("/keep[0-4]", FETCHED, attempts=1, title="A page"),),
-        (f"{WIRE}test_a_dead_kept_connection_costs_a_second_sending",),
-    ),
-    20: Case(
-        "HTTP/1.0 without keep-alive, 10 000 times",
-        (web("/oldhttp[0-4]", FETCHED, title="A page"),),
-        (f"{HOSTILE}test_endurance.py::test_ten_thousand_connections_leave_no_descriptor",),
-    ),
-}
-
-SLOWNESS: Final = {
-    21: Case(
-        "No answer to the connection, or none to the request",
-        (
-            web("http://127.0.0.199:SILENT/", TIMEOUT, detail="connect", label="a port that answers no SYN"),
-            web("/hang /stall[0-7]", TIMEOUT, detail="^head"),
-            again("/hang", TIMEOUT, attempts=3),
-        ),
-    ),
-    22: Case("A byte now and then", (web("/drip", TIMEOUT, detail="body"),)),
-    23: Case(
-        "Bodies without end: plain, chunked, multipart",
-        (web("/endless /endlesschunks /endlessparts /toolarge", TOO_LARGE, bytes=None),),
-        note="What was read up to the limit is not kept: a part of a page is no page.",
-    ),
-    24: Case("A head that drips for ever", (web("/driphead", TIMEOUT, detail="^head"),)),
-    25: Case("10 GB announced", (web("/hugelength", TOO_LARGE, detail="10737418240 bytes announced"),)),
-    26: Case(
-        "2 000 hosts that stall, drip or bomb at once",
-        tests=(f"{HOSTILE}test_crowd.py::test_healthy_hosts_keep_their_rate_beside_two_thousand_evil_ones",),
-    ),
-    27: Case(
-        "A reset within the head or the body, every time",
-        (
-            web("/resethead /resetbody", TRUNCATED, detail="reset"),
-            web("/hangbody", TIMEOUT, detail="body.*11 bytes received"),
-            again("/resethead /resetbody", TRUNCATED, attempts=3),
-        ),
-    ),
-    28: Case(
-        "A fast server: 64 pages of a megabyte at once",
-        (web("/flood /flood/[0-63]", FETCHED, title="Flood"),),
-        (
-            "tests/unit/fetch/test_fetch_response.py::test_a_slow_receiver_holds_the_server_up_but_not_the_next_answer",
-            "tests/wire/test_engine.py::test_back_pressure_from_a_slow_disk_and_few_places",
-        ),
-        note="Memory of the process is bounded in the same run.",
-    ),
-}
 
 ROUTES: Final = {
     38: Case(
         "One ETag on different URLs",
         (web("/etag1", FETCHED, title="First of one ETag"), web("/etag2", FETCHED, title="Second of one ETag")),
-        note="A crawl sends no validators of its own; those that a caller gives belong to one URL.",
+        tests=(f"{SESSION}test_a_line_with_validators_is_answered_with_not_modified",),
+        note="A crawl sends no validators of its own; those that the lines of `crawl batch` give belong to their URLs.",
     ),
     39: Case("304 to an unconditional request", (web("/surprise304", HTTP_ERROR, status=304, bytes=None),)),
     40: Case(
@@ -260,7 +120,10 @@ ROUTES: Final = {
     ),
     49: Case(
         "Secrets over a redirect to another origin",
-        tests=("tests/wire/test_session.py",),
+        tests=(
+            f"{SESSION}test_nothing_that_is_a_sites_goes_on_to_where_it_redirects",
+            f"{SESSION}test_what_was_got_by_https_does_not_go_on_by_http",
+        ),
         note="A redirect is a URL of its own: what a request carries depends on its own origin alone.",
     ),
     50: Case(
@@ -308,7 +171,7 @@ ROUTES: Final = {
     ),
     57: Case(
         "Host names: xn-- rubbish, empty and overlong labels, full-width, IDNA",
-        (web(f"http://{'a' * 64}.invalid/long http://xn--a/ http://a..b/", DNS),),
+        (web(f"http://{'a' * 64}.invalid/long http://xn--a/ http://a..b/", DNS, label="a label of 64 letters, xn--a, a..b"),),
         ("tests/unit/test_url.py::test_absolute",),
     ),
     58: Case(
@@ -332,11 +195,21 @@ ROUTES: Final = {
 }
 
 MACHINE: Final = {
-    85: Case("Certificates that are expired, of another name, self-signed, unknown", tests=("tests/wire/test_tls.py",)),
+    85: Case(
+        "Certificates that are expired, not valid yet, of another name, self-signed, of an unknown issuer, for 10 000 hosts",
+        tests=(
+            f"{TLS}test_a_wrong_certificate_has_its_reason",
+            f"{TLS}test_each_reason_is_in_its_record",
+            f"{TLS}test_a_certificate_for_ten_thousand_hosts_takes_no_time",
+        ),
+        note="Revocation is not looked up: that would mean a request to a third party for each host.",
+    ),
     86: Case(
         "TLS that stalls, is none, or is too old",
         tests=(
-            "tests/wire/test_tls.py",
+            f"{TLS}test_no_handshake",
+            f"{TLS}test_a_server_of_old_versions_only",
+            f"{TLS}test_a_handshake_that_stalls_is_a_time_out_that_names_the_stage",
             f"{WIRE}test_tls_to_a_server_that_speaks_none",
             f"{WIRE}test_tls_handshake_that_stalls",
         ),
@@ -352,7 +225,10 @@ MACHINE: Final = {
         ),
         (f"{WIRE}test_tls_connections_end_without_the_servers_consent",),
     ),
-    88: Case("IPv6 that leads nowhere beside IPv4 that works", tests=("tests/wire/test_happy_eyeballs.py",)),
+    88: Case(
+        "IPv6 that leads nowhere beside IPv4 that works",
+        tests=("tests/wire/test_happy_eyeballs.py::test_a_black_hole_of_one_family_beside_a_good_address_of_the_other",),
+    ),
     89: Case(
         "429 and 503 with Retry-After: 0, -1, 1e9, 5 000 digits, nan, the year 9999 and 99999, 1970, rubbish, two",
         (web("/later[0-9] /429 /500 /503", HTTP_ERROR), again("/503", HTTP_ERROR, attempts=3)),
@@ -377,7 +253,7 @@ MACHINE: Final = {
     ),
 }
 
-TABLE: Final[dict[int, Case]] = dict(sorted({**FRAMING, **SLOWNESS, **CONTENT, **ROUTES, **MACHINE}.items()))
+TABLE: Final[dict[int, Case]] = dict(sorted({**ANSWERS, **CONTENT, **ROUTES, **MACHINE}.items()))
 """Every number, in order."""
 
 UNNUMBERED: Final[tuple[Row, ...]] = (
