@@ -19,14 +19,13 @@ from crawler.errors import CrawlError
 from crawler.frontier.window import Window
 from crawler.lag import Clock, LagMeter
 from crawler.lease import Lease
-from crawler.model import Fetched, FetchFailed, Kind, Outcome, Reason, Result, Snapshot, Task
+from crawler.model import Kind, Outcome, Result, Snapshot, Task
 from crawler.parse.pool import ParsePool
-from crawler.policy.outage import Outages
-from crawler.policy.places import Places, Whose, is_prompt
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache
 from crawler.rate import Rate
 from crawler.store.commit import Admission, Committed, Completion, HostPause, Postponement, Refill, StateChange, Writer
+from crawler.traffic import Traffic
 from crawler.visit import Visitor
 
 _STORE_AHEAD: Final = 4  # batches waiting for the disk: beyond, nothing is leased
@@ -75,8 +74,7 @@ class Engine:
         self._result: Deferred[Result] = Deferred()
         self._leases: dict[Lease, None] = {}
         self._leased_pages = 0
-        self._places: Places[Lease] = Places(settings.fetch.concurrency, settings.fetch.stalled)
-        self._outages = Outages(settings.fetch.retry_delay)
+        self._traffic = Traffic(clock, settings.fetch, politeness, on_change=self._changed, on_pause=self._keep_pause)
         self._pumping = False
         self._soon = False
         self._timer: Any = None
@@ -179,12 +177,10 @@ class Engine:
         return 1 << 62 if limit is None else limit - self._writer.counters.pages - self._leased_pages
 
     def _has_room(self) -> bool:
-        return (
-            self._places.free
-            and self._pool.has_room
-            and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages
-            and self._pages_left() > 0
-        )
+        return self._traffic.free and self._may_lease()
+
+    def _may_lease(self) -> bool:
+        return self._pool.has_room and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages and self._pages_left() > 0
 
     def _pump(self) -> None:
         """Lease while there is room and a host whose time has come; then set the timer for the next one."""
@@ -193,27 +189,29 @@ class Engine:
             return
         self._pumping = True
         now = self._clock.seconds()
-        for lease in self._places.set_aside(now) if len(self._window) > 1 else []:
-            lease.release()
+        if not self._alone:
+            self._traffic.set_aside(now)
         try:
-            while self._has_room() and (host := self._politeness.acquire(now, self._whose())) is not None:
+            while self._has_room() and (host := self._acquire(now)) is not None:
                 self._serve(host, now)
                 if self._clock.seconds() - now > _LONGEST_TURN:  # requests may fail at once, by the thousand
                     break
         finally:
             self._pumping = False
         self._set_timer(now)
-        if not self._places.in_flight and not self._pool.backlog and self._writer.backlog:
+        if not self._traffic.in_flight and not self._pool.backlog and self._writer.backlog:
             self._writer.hurry()  # all that could still bring work is waiting for the disk
 
-    def _whose(self) -> Whose:
-        if self._pool.has_room_for_doubtful:
-            return self._places.turn(alone=len(self._window) <= 1)
-        return Whose.PROMPT_ONLY
+    @property
+    def _alone(self) -> bool:
+        """Whether there is one host only."""
+        return len(self._window) <= 1
+
+    def _acquire(self, now: float) -> str | None:
+        return self._traffic.acquire(now, alone=self._alone, doubtful=self._pool.has_room_for_doubtful)
 
     def _set_timer(self, now: float) -> None:
-        times = self._places.next_aside(), self._politeness.next_time(self._whose()) if self._has_room() else None
-        at = min((one for one in times if one is not None), default=None)
+        at = self._traffic.next_time(alone=self._alone, doubtful=self._pool.has_room_for_doubtful) if self._may_lease() else None
         if self._timer is not None and self._timer.active():
             if at is not None and self._timer.getTime() <= at:
                 return
@@ -272,10 +270,8 @@ class Engine:
         visit.addCallbacks(self._visited, self._not_done, callbackArgs=(task, lease), errbackArgs=(lease, task))
         visit.addErrback(self._fail)
 
-    def _new_lease(self, host: str, *, page: bool) -> Lease:
-        doubtful = not self._politeness.is_prompt(host)
-        self._places.doubtful += doubtful
-        lease = Lease(self, host, page=page, doubtful=doubtful)
+    def _new_lease(self, host: str, *, page: bool = False, errand: bool = False) -> Lease:
+        lease = self._traffic.lease(host, page=page, errand=errand)
         self._leases[lease] = None
         self._leased_pages += page
         return lease
@@ -287,7 +283,7 @@ class Engine:
             self._window.delay(again, self._clock.seconds() + operation.not_before - self._wall())
         else:
             self._window.done(task)
-        self._politeness.learn(task.host, prompt=isinstance(operation, Completion) and is_prompt(operation.record))
+        self._traffic.visited(task.host, operation.record if isinstance(operation, Completion) else None)
         self._offer(task.host)
         self._check_end()
 
@@ -307,7 +303,7 @@ class Engine:
         self._leased_pages -= lease.page
 
     def _run_errand(self, errand: Errand) -> None:
-        lease = self._new_lease(errand.host, page=False)
+        lease = self._new_lease(errand.host, errand=True)
         run = lease.deferred = self._errands.run(errand, lease)
         run.addCallbacks(self._ran_errand, self._not_done, callbackArgs=(errand, lease), errbackArgs=(lease,))
         run.addErrback(self._fail)
@@ -322,36 +318,12 @@ class Engine:
         self._pump_soon()
         self._check_end()
 
-    # -- what a lease tells --------------------------------------------------------------------------------------
+    # -- what happens meanwhile ----------------------------------------------------------------------------------
 
-    def given_up(self, host: str) -> tuple[Reason, str] | None:
-        """Return why `host` is not asked any more, or None."""
-        return self._outages.given_up(host)
-
-    def request_begins(self, lease: Lease) -> None:
-        """Count a request in flight."""
-        now = self._clock.seconds()
-        self._places.begin(lease, now)
-        self._politeness.start(lease.host, now)
-
-    def request_sent(self, host: str, now: float, *, again: bool) -> None:
-        """Let the host's delay count from `now`, when the request has left."""
-        self._politeness.sent(host, now, again=again)
-        self._offer(host)
-        self._pump_soon()
-
-    def request_over(self, lease: Lease, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
-        """Free a place in flight, and learn how the host fares."""
-        self._places.over(lease)
-        self._politeness.finish(host := lease.host, was_sent=was_sent)
-        if answer is not None and (rest := self._outages.learn(host, answer)):
-            self._politeness.pause(host, self._clock.seconds() + rest)
-        self._offer(host)
-        self._pump_soon()
-
-    def stage_is_over(self, *, doubtful: bool) -> None:
-        """Lease again if leasing rested for the sake of the parse workers, or of prompt hosts."""
-        self._places.doubtful -= doubtful
+    def _changed(self, host: str | None) -> None:
+        """A host, or a place, may be free again."""
+        if host is not None:
+            self._offer(host)
         self._pump_soon()
 
     def _pump_soon(self) -> None:
@@ -360,9 +332,8 @@ class Engine:
             self._soon = True
             self._clock.callLater(0, self._pump)
 
-    def pause_host(self, host: str, seconds: float) -> None:
-        """Let `host` rest, over a restart, too."""
-        self._politeness.pause(host, self._clock.seconds() + seconds)
+    def _keep_pause(self, host: str, seconds: float) -> None:
+        """Let the rest of `host` last over a restart, too."""
         self._submit(HostPause(host, self._wall() + seconds))
 
     def on_committed(self, committed: Committed) -> None:
@@ -383,7 +354,7 @@ class Engine:
             elapsed=now - self._started_at,
             state=self._state,
             queued=self._window.queued,
-            in_flight=self._places.in_flight,
+            in_flight=self._traffic.in_flight,
             parsing=self._pool.backlog,
             storing=self._writer.backlog,
             done=counters.done,

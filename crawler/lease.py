@@ -34,15 +34,16 @@ class Places(Protocol):
 class Lease:
     """The `visit.Turn` of a visit or of an errand."""
 
-    __slots__ = ("_holding", "_in_flight", "_places", "_sent", "deferred", "doubtful", "host", "page", "stored")
+    __slots__ = ("_holding", "_in_flight", "_places", "_sent", "deferred", "doubtful", "errand", "host", "page", "stored")
 
-    def __init__(self, places: Places, host: str, *, page: bool, doubtful: bool) -> None:
+    def __init__(self, places: Places, host: str, *, page: bool, doubtful: bool, errand: bool = False) -> None:
         """`page`: it counts towards the page budget. `doubtful`: it holds a place of those for doubtful hosts until it is parsed."""
         self._places = places
         self._in_flight = False
         self._sent = False
         self.host = host
         self.page = page
+        self.errand = errand
         self.doubtful = doubtful
         self._holding = doubtful  # a place of those for doubtful hosts
         self.stored = False

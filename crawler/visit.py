@@ -38,6 +38,7 @@ from crawler.model import (
     timestamp,
 )
 from crawler.parse.frames import ToParse
+from crawler.parse.pool import Parse
 from crawler.parse.refresh import refresh_target
 from crawler.policy import directives, retry, status
 from crawler.policy.admit import DEPTH_RULE, LINK_RULES, NOFOLLOW_RULE, SESSION_RULE, Door
@@ -58,7 +59,7 @@ class Parts(Struct, frozen=True):
     """What does the work of a visit: fetching, parsing, storing, the time (seconds since the epoch), and giving way."""
 
     fetch: Fetch
-    parse: Callable[[ToParse], Deferred[Parsed]]
+    parse: Parse
     store: Callable[[Operation], Deferred[Any]]
     wall: Callable[[], float]
     pause: Callable[[], Deferred[None]]  # fires when the reactor has seen to everything else
@@ -66,6 +67,9 @@ class Parts(Struct, frozen=True):
 
 class Turn(Protocol):
     """What the engine wants to hear of a visit as it goes."""
+
+    doubtful: bool
+    """Whether the host is not known to be prompt (`policy.places`)."""
 
     def given_up(self) -> tuple[Reason, str] | None:
         """Return why no request is to be made any more (the host is down), or None."""
@@ -219,7 +223,7 @@ class Visitor:
             only_new_links=self._only_new_links and not visit.suspected and directives.follows(visit.directives),
         )
         visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
-        return self._parse_body(page).addCallback(parsed)
+        return self._parse_body(page, doubtful=visit.turn.doubtful).addCallback(parsed)
 
     def _conclude(self, visit: Visit) -> Operation | Deferred[Completion]:
         if visit.completion is not None:

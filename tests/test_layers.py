@@ -26,6 +26,7 @@ FLOORS = {
     "frontier": 4,
     "fetch": 4,
     "parse": 4,
+    "traffic": 4,
     "policy": 3,
     "job": 3,
     "lag": 3,

@@ -1,6 +1,7 @@
 """The places for requests in flight, all hosts together, and who may take them.
 
-A host is *prompt* when its last page came to a good end quickly; every other one, a host never asked among them, is *doubtful*.
+A host is *prompt* when its last page came to a good end quickly; every other one, a host never asked among them, is *doubtful*. One
+that has answered for its robots.txt quickly goes before those of which nothing is known.
 Of the places, a quarter is kept for prompt hosts, so that hosts which stall, drip or send bombs cannot hold all; and another
 quarter is given out by time alone, so that prompt hosts which always have work cannot keep the doubtful ones out. A request that has
 been in flight for some time does not hold its place any longer: it goes on aside, where there is room for many, or a thousand hosts
@@ -9,7 +10,7 @@ that never answer would keep out for minutes those that nobody has asked so far.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Final, Generic, TypeVar
 
 from crawler.model import Outcome, Reason, Record
@@ -22,11 +23,19 @@ PATIENCE: Final = 1.0
 T = TypeVar("T")
 
 
+class Standing(IntEnum):
+    """What is known of a host; the best first."""
+
+    PROMPT = 0  # its last page came to a good end quickly
+    ANSWERED = 1  # so far its robots.txt alone
+    DOUBTFUL = 2
+
+
 class Whose(Enum):
     """Whose turn it is."""
 
     ANY = "the host that has waited longest"
-    PROMPT_FIRST = "a prompt host, or if none is due a doubtful one"
+    BEST_FIRST = "the host of the best standing that is due"
     PROMPT_ONLY = "a prompt host"
 
 
@@ -85,11 +94,11 @@ class Places(Generic[T]):
         """Return whose turn the next place is; `alone`: there is one host only, and nobody to keep a place for."""
         if alone or self.doubtful < self._by_time:
             return Whose.ANY
-        return Whose.PROMPT_FIRST if self.doubtful < self._for_doubtful else Whose.PROMPT_ONLY
+        return Whose.BEST_FIRST if self.doubtful < self._for_doubtful else Whose.PROMPT_ONLY
 
 
-def is_prompt(record: Record) -> bool:
-    """Say whether a host that ended so is prompt: it answered within `PROMPT`, and its page, if it was one, could be used."""
+def standing_after(record: Record) -> Standing:
+    """Return the standing of a host that ended so: prompt if it answered within `PROMPT`, and its page, if it was one, could be used."""
     if record.elapsed_ms is None or record.elapsed_ms > PROMPT:
-        return False
-    return record.outcome is not Outcome.FAILED or record.reason is Reason.HTTP_ERROR
+        return Standing.DOUBTFUL
+    return Standing.PROMPT if record.outcome is not Outcome.FAILED or record.reason is Reason.HTTP_ERROR else Standing.DOUBTFUL

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from crawler.policy.places import Whose
+from crawler.policy.places import Standing, Whose
 
 SLOWEST: Final = 256
 """Hosts with the longest waits that `waiting` can tell of."""
@@ -35,7 +36,7 @@ class HostState:
     in_flight: int = 0
     unsent: int = 0  # of those in flight, not written to a connection yet
     scheduled_at: float | None = None  # the heap entry that counts
-    prompt: bool = False  # see `places`
+    standing: Standing = Standing.DOUBTFUL
 
 
 class Politeness:
@@ -54,12 +55,11 @@ class Politeness:
         self._in_turn: deque[str] = deque()  # the same hosts, in the order in which they are swept
         self._in_flight: dict[str, HostState] = {}
         self._slow: dict[str, HostState] = {}  # at least the `SLOWEST` hosts whose `next_at` is the latest
-        self._prompt: list[tuple[float, str]] = []  # heaps: the prompt hosts that have work,
-        self._doubtful: list[tuple[float, str]] = []  # and the others
+        self._heaps: tuple[list[tuple[float, str]], ...] = tuple([] for _ in Standing)  # the hosts that have work, by standing
 
     def __repr__(self) -> str:
         busy = sum(state.in_flight for state in self._in_flight.values())
-        return f"<Politeness hosts={len(self._hosts)} in_flight={busy} scheduled={len(self._prompt) + len(self._doubtful)}>"
+        return f"<Politeness hosts={len(self._hosts)} in_flight={busy} scheduled={sum(map(len, self._heaps))}>"
 
     def state(self, host: str) -> HostState:
         """Return the state of `host`, made on first sight."""
@@ -82,53 +82,57 @@ class Politeness:
 
     def _schedule(self, host: str, state: HostState, at: float) -> None:
         state.scheduled_at = at
-        heapq.heappush(self._prompt if state.prompt else self._doubtful, (at, host))
+        heapq.heappush(self._heaps[state.standing], (at, host))
 
-    def learn(self, host: str, *, prompt: bool) -> None:
-        """Note whether `host` turned out to be prompt."""
+    def learn(self, host: str, standing: Standing) -> None:
+        """Note what `host` turned out to be."""
         state = self.state(host)
-        if state.prompt is not prompt:
-            state.prompt = prompt
+        if state.standing is not standing:
+            state.standing = standing
             if state.scheduled_at is not None:
                 self._schedule(host, state, state.scheduled_at)
 
-    def is_prompt(self, host: str) -> bool:
-        """Say whether `host` is prompt as far as is known."""
+    def standing(self, host: str) -> Standing:
+        """Return what is known of `host`."""
         state = self._hosts.get(host)
-        return state is not None and state.prompt
+        return state.standing if state is not None else Standing.DOUBTFUL
 
     def _busy(self, state: HostState) -> bool:
         return state.in_flight >= self._per_host or bool(state.unsent and state.delay > 0)
 
     def acquire(self, now: float, whose: Whose = Whose.ANY) -> str | None:
         """Take the host whose time has come first, or None when no host may be asked yet; `whose` says which hosts are asked for."""
-        while True:
-            prompt, doubtful = self._first(self._prompt, True), self._first(self._doubtful, False)
-            if whose is not Whose.ANY and ((prompt is not None and prompt <= now) or whose is Whose.PROMPT_ONLY):
-                doubtful = None
-            heap = self._prompt if doubtful is None or (prompt is not None and prompt <= doubtful) else self._doubtful
-            if not heap or heap[0][0] > now:
-                return None
-            _, host = heapq.heappop(heap)
+        while (standing := self._whose_turn(now, whose)) is not None:
+            _, host = heapq.heappop(self._heaps[standing])
             state = self._hosts[host]
             state.scheduled_at = None
             if state.next_at > now or self._busy(state):  # paused, or given a delay, since it was scheduled
                 self.offer(host, now)
                 continue
             return host
+        return None
+
+    def _whose_turn(self, now: float, whose: Whose) -> Standing | None:
+        """Return on which heap the host to be taken stands first, or None."""
+        due = [(at, standing) for standing in self._asked(whose) if (at := self._first(standing)) is not None and at <= now]
+        if not due:
+            return None
+        return min(due)[1] if whose is Whose.ANY else due[0][1]
+
+    def _asked(self, whose: Whose) -> Iterable[Standing]:
+        return (Standing.PROMPT,) if whose is Whose.PROMPT_ONLY else Standing
 
     def next_time(self, whose: Whose = Whose.ANY) -> float | None:
         """Return when `acquire` may succeed next, or None when no host of those asked for has work that may start."""
-        prompt = self._first(self._prompt, True)
-        doubtful = None if whose is Whose.PROMPT_ONLY else self._first(self._doubtful, False)
-        return min((at for at in (prompt, doubtful) if at is not None), default=None)
+        return min((at for standing in self._asked(whose) if (at := self._first(standing)) is not None), default=None)
 
-    def _first(self, heap: list[tuple[float, str]], prompt: bool) -> float | None:
-        """Return the first time in `heap`, after dropping entries that do not count any more: replaced by a later one."""
+    def _first(self, standing: Standing) -> float | None:
+        """Return the first time on a heap, after dropping entries that do not count any more: replaced by a later one."""
+        heap = self._heaps[standing]
         while heap:
             at, host = heap[0]
             state = self._hosts.get(host)
-            if state is not None and state.scheduled_at == at and state.prompt is prompt:
+            if state is not None and state.scheduled_at == at and state.standing is standing:
                 return at
             heapq.heappop(heap)
         return None

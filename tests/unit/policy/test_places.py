@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from crawler.model import Outcome, Reason, Record, Via
-from crawler.policy.places import PATIENCE, Places, Whose, is_prompt
+from crawler.policy.places import PATIENCE, Places, Standing, Whose, standing_after
 from crawler.policy.politeness import Politeness
 
 RECORD = Record("http://a/", Outcome.FETCHED, None, None, 200, None, 10, 0, Via.SEED, *[None] * 11, [], 1)
@@ -48,7 +48,7 @@ def test_a_quarter_is_given_out_by_time_and_a_quarter_kept_for_prompt_hosts(limi
     for places.doubtful in range(limit):
         seen.append(places.turn())
     assert seen.count(Whose.ANY) == by_time
-    assert seen.count(Whose.PROMPT_FIRST) == for_doubtful - by_time
+    assert seen.count(Whose.BEST_FIRST) == for_doubtful - by_time
     assert seen == sorted(seen, key=list(Whose).index)
 
 
@@ -71,31 +71,34 @@ def test_with_any_limit_a_doubtful_host_gets_its_turn() -> None:
     ],
 )
 def test_what_makes_a_host_prompt(changes: dict[str, object], prompt: bool) -> None:
-    assert is_prompt(msgspec.structs.replace(RECORD, **changes)) is prompt
+    assert (standing_after(msgspec.structs.replace(RECORD, **changes)) is Standing.PROMPT) is prompt
 
 
-def two_classes() -> Politeness:
+def three_hosts() -> Politeness:
     polite = Politeness(per_host=1, delay=1.0)
     polite.offer("doubtful", 0.0)
-    polite.learn("prompt", prompt=True)
+    polite.learn("answered", Standing.ANSWERED)
+    polite.offer("answered", 0.2)
+    polite.learn("prompt", Standing.PROMPT)
     polite.offer("prompt", 0.5)
     return polite
 
 
 def test_by_time_the_one_that_waited_longest_comes_first() -> None:
-    polite = two_classes()
-    assert [polite.acquire(1.0), polite.acquire(1.0), polite.acquire(1.0)] == ["doubtful", "prompt", None]
+    polite = three_hosts()
+    assert [polite.acquire(1.0) for _ in range(4)] == ["doubtful", "answered", "prompt", None]
 
 
-def test_prompt_hosts_first_and_doubtful_ones_if_no_prompt_one_is_due() -> None:
-    polite = two_classes()
-    assert polite.acquire(0.2, Whose.PROMPT_FIRST) == "doubtful"
-    polite = two_classes()
-    assert [polite.acquire(1.0, Whose.PROMPT_FIRST) for _ in range(3)] == ["prompt", "doubtful", None]
+def test_the_best_standing_of_those_that_are_due() -> None:
+    polite = three_hosts()
+    assert polite.acquire(0.1, Whose.BEST_FIRST) == "doubtful"
+    assert polite.acquire(0.1, Whose.BEST_FIRST) is None
+    polite = three_hosts()
+    assert [polite.acquire(1.0, Whose.BEST_FIRST) for _ in range(4)] == ["prompt", "answered", "doubtful", None]
 
 
 def test_prompt_hosts_only() -> None:
-    polite = two_classes()
+    polite = three_hosts()
     assert polite.next_time(Whose.PROMPT_ONLY) == 0.5
     assert polite.acquire(0.2, Whose.PROMPT_ONLY) is None
     assert [polite.acquire(1.0, Whose.PROMPT_ONLY) for _ in range(2)] == ["prompt", None]
@@ -103,13 +106,16 @@ def test_prompt_hosts_only() -> None:
     assert polite.next_time() == 0.0
 
 
-def test_a_host_that_changes_its_class_keeps_its_time() -> None:
-    polite = two_classes()
-    polite.learn("doubtful", prompt=True)
-    polite.learn("prompt", prompt=False)
+def test_a_host_whose_standing_changes_keeps_its_time() -> None:
+    polite = three_hosts()
+    polite.learn("doubtful", Standing.PROMPT)
+    polite.learn("prompt", Standing.DOUBTFUL)
     assert polite.next_time(Whose.PROMPT_ONLY) == 0.0
     assert [polite.acquire(1.0, Whose.PROMPT_ONLY) for _ in range(2)] == ["doubtful", None]
-    assert polite.acquire(1.0) == "prompt"
-    assert polite.is_prompt("doubtful")
-    assert not polite.is_prompt("prompt")
-    assert not polite.is_prompt("never seen")
+    assert [polite.acquire(1.0) for _ in range(2)] == ["answered", "prompt"]
+    found = [polite.standing(host) for host in ("doubtful", "prompt", "never seen")]
+    assert found == [Standing.PROMPT, Standing.DOUBTFUL, Standing.DOUBTFUL]
+        Standing.PROMPT,
+        Standing.DOUBTFUL,
+        Standing.DOUBTFUL,
+    ]
