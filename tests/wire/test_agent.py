@@ -277,17 +277,23 @@ class Endless:
         self.length = length
         self.upto = length if upto is None else upto
         self.written = 0
-        self.stopped = self.paused = False
+        self.stopped = self.paused = self._coming = False
         self._stop = stop
         self._consumer: Any = None
         self._done: Deferred[Any] = Deferred()
 
     def startProducing(self, consumer: Any) -> Deferred[Any]:
         self._consumer = consumer
-        reactor.callLater(0, self._write)
+        self._soon()
         return self._done
 
+    def _soon(self) -> None:
+        if not self._coming:
+            self._coming = True
+            reactor.callLater(0, self._write)
+
     def _write(self) -> None:
+        self._coming = False
         if self.stopped or self.paused:
             return
         piece = b"x" * min(65536, self.upto - self.written)
@@ -296,7 +302,7 @@ class Endless:
         if self.stopped:
             return
         if self.written < self.upto:
-            reactor.callLater(0, self._write)
+            self._soon()
         elif self._stop is None:
             self._done.callback(None)
         else:
@@ -307,7 +313,7 @@ class Endless:
 
     def resumeProducing(self) -> None:
         self.paused = False
-        reactor.callLater(0, self._write)
+        self._soon()
 
     def stopProducing(self) -> None:
         self.stopped = True
