@@ -80,6 +80,24 @@ class FixedHeaders(Headers):
         """Change nothing: treq would add what it can decode itself to Accept-Encoding."""
 
 
+class NoFields(Headers):
+    """The fields that treq's layers get to see of an answer: none, whatever they would note in them."""
+
+    def getRawHeaders(self, name: str | bytes, default: Any = None) -> Any:  # noqa: ARG002
+        """Return `default`."""
+        return default
+
+    def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
+        """Change nothing."""
+
+    def removeHeader(self, name: str | bytes) -> None:
+        """Change nothing."""
+
+
+_NO_FIELDS: Final = NoFields()
+_WHOLE: Final = (ResponseDone, PotentialDataLoss)
+
+
 class Equipment(Struct, frozen=True):
     """What all exchanges of a fetcher share."""
 
@@ -109,6 +127,7 @@ class Exchange:
         self._url = url
         self._wish = wish
         self._on_sent = on_sent
+        self._target = equipment.agent.target(url)
         self._started_at = equipment.wall_clock()
         self._started = equipment.agent.seconds()
         self._transfer: Transfer | None = None  # until the end
@@ -126,7 +145,7 @@ class Exchange:
         try:
             self._answer = HTTPClient(self, cookiejar=self._shared.jar).request(
                 "GET",
-                ExactURL(urls.origin(self._url)),  # all that treq's cookie layer asks for; it would parse each URL at length
+                ExactURL(self._target.origin),  # all that treq's cookie layer asks for; it would parse each URL at length
                 headers=self._shared.headers,
                 allow_redirects=False,
                 unbuffered=True,
@@ -151,8 +170,7 @@ class Exchange:
     ) -> Deferred[IResponse]:
         """Send the request that this exchange is for."""
         assert method == b"GET"
-        url, fixed = self._url, self._shared.headers
-        target = self._shared.agent.target(url)
+        url, target, fixed = self._url, self._target, self._shared.headers
         where = urls.path(url) if target.forward is None else url  # absolute-form (RFC 9112 section 3.2.2)
         line = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b" % (where.encode("ascii"), target.netloc, target.forward or b"")
         own = self._shared.session.fields(url) if self._shared.session is not None else b""
@@ -167,7 +185,7 @@ class Exchange:
         self._headers = decode_headers(response.fields)
         if self._shared.session is not None:
             self._shared.session.learn(self._url, self._headers)
-        response.headers = Headers()
+        response.headers = _NO_FIELDS
         return response
 
     # The answer
@@ -178,7 +196,7 @@ class Exchange:
         self._status = response.code
         if not 200 <= response.code <= 999:
             self._fail(Reason.BAD_HTTP, f"status {response.code}")
-        elif 200 <= response.code < 300 and not media_type_accepted(self._header("content-type"), wish.accept):
+        elif 200 <= response.code < 300 and wish.accept and not media_type_accepted(self._header("content-type"), wish.accept):
             self._fail(Reason.CONTENT_TYPE, f"{self._header('content-type')} is not accepted")
         elif response.length is not UNKNOWN_LENGTH and response.length > wish.limit and not wish.cut:
             self._fail(Reason.TOO_LARGE, f"{response.length} bytes announced, at most {wish.limit} are taken")
@@ -190,7 +208,7 @@ class Exchange:
         if self._done is None:
             return
         assert self._body is not None
-        if isinstance(reason.value, ResponseDone | PotentialDataLoss):
+        if isinstance(reason.value, _WHOLE):
             self._succeed(self._body.content())
         elif self._was_too_large(reason):
             if self._wish.cut:
