@@ -115,7 +115,3 @@ def test_a_host_whose_standing_changes_keeps_its_time() -> None:
     assert [polite.acquire(1.0) for _ in range(2)] == ["answered", "prompt"]
     found = [polite.standing(host) for host in ("doubtful", "prompt", "never seen")]
     assert found == [Standing.PROMPT, Standing.DOUBTFUL, Standing.DOUBTFUL]
-        Standing.PROMPT,
-        Standing.DOUBTFUL,
-        Standing.DOUBTFUL,
-    ]
