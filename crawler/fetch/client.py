@@ -16,7 +16,7 @@ from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, NoCookies,
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS
 from crawler.fetch.proxy import Proxies
-from crawler.fetch.sites import Session, conditional_fields
+from crawler.fetch.sites import SECRET_HEADERS, Session, conditional_fields, field_problem
 from crawler.fetch.tls import Trust
 from crawler.fetch.transfer import OnSent
 from crawler.model import Conditional, Fetched, FetchFailed
@@ -111,17 +111,12 @@ class Fetcher:
 def request_headers(user_agent: str, extra: dict[str, str]) -> Headers:
     """Return the fields sent with every request: ours, and those of the settings, which may replace ours.
 
-    Raises ValueError naming a field that cannot be sent. Host is never taken from the settings, and Accept-Encoding must
-    name what can be decoded.
+    Raises ValueError naming a field that cannot be sent to every host.
     """
     headers = Headers({"User-Agent": [user_agent], "Accept": [ACCEPT], "Accept-Encoding": [ACCEPT_ENCODING]})
     for name, value in extra.items():
-        if name.lower() in ("host", "accept-encoding", "connection", "content-length", "transfer-encoding"):
-            raise ValueError(f"header {name!r} cannot be set: it belongs to the connection")
-        if not value.isprintable():
-            raise ValueError(f"header {name!r}: the value has control characters")
-        try:
-            headers.setRawHeaders(name, [value])
-        except Exception as error:  # twisted.web.http_headers.InvalidHeaderName
-            raise ValueError(f"header {name!r}: not a field name") from error
+        problem = "is for one site" if name.lower() in SECRET_HEADERS else field_problem(name, value)
+        if problem is not None:
+            raise ValueError(f"header {name!r}: {problem}")
+        headers.setRawHeaders(name, [value])
     return headers
