@@ -10,7 +10,7 @@ import pytest
 from conftest import Read, Site, Spawn
 from sites.process import Hit
 
-HEALTHY, EVIL, PAGES = 100, 2_000, 20
+HEALTHY, EVIL, PAGES = 100, 2_000, 24
 DELAY = 0.5  # seconds between two requests to one host
 
 
@@ -24,7 +24,7 @@ def test_healthy_hosts_keep_their_rate_beside_two_thousand_evil_ones(
 ) -> None:
     """100 hosts are asked as often as their delay allows, be they alone or beside 2 000 that stall, drip or bomb all the time.
 
-    Where more hosts stall than `concurrency` has places nobody can help: here there are places for all of them.
+    There are 64 places for requests in flight, as by default: far fewer than hosts that stall.
     """
     rates = {}
     for name, evil in (("alone", 0), ("beside", EVIL)):
@@ -35,7 +35,7 @@ def test_healthy_hosts_keep_their_rate_beside_two_thousand_evil_ones(
         seeds = folder / "seeds"
         seeds.write_text("".join(f"http://{address}:{server.port}/\n" for address in hosts))
         command = ("run", "-f", seeds, "--dir", folder / "home", "-o", folder / "out.jsonl", "--no-robots", "--delay", DELAY)
-        command += ("--per-host", 1, "--concurrency", EVIL + 2 * HEALTHY, "--timeout", 6, "--retries", 1, "--quiet")
+        command += ("--per-host", 1, "--timeout", 5, "--retries", 0, "--quiet")
         running = spawn_crawl(*command, env={"CRAWL_PARSE__MAX_DECODED": "1000000"})
         done = running.wait(100)
         assert done.code == 0, done
@@ -45,7 +45,6 @@ def test_healthy_hosts_keep_their_rate_beside_two_thousand_evil_ones(
         check_outcomes(records, evil)
         server.stop()
         time.sleep(0.1)
-    print("rates", rates)
     assert rates["alone"] > 0.8 / DELAY, rates
     assert rates["beside"] >= 0.9 * rates["alone"], rates
 
