@@ -8,6 +8,7 @@ import gc
 import gzip
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -365,3 +366,38 @@ async def test_ten_thousand_requests_leave_nothing_behind() -> None:
         await agent.close()
     assert after[0] - before[0] < 500, "objects"
     assert after[1:] == before[1:], "descriptors, timers"
+
+
+# The documentation
+
+
+def documented() -> dict[str, Any]:
+    """Run the code of docs/agent.md and return what it defines."""
+    text = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "docs/agent.md", "exec"), names)
+    return names
+
+
+async def test_the_documentations_code() -> None:
+    names = documented()
+    async with a_web() as (_, url, _):
+        code, text, posted = await names["with_treq"](reactor, url + "/echo")
+        assert (code, json.loads(text)["uri"], posted) == (200, "/echo?page=1", 200)
+        code, content = await names["with_twisted"](reactor, url + "/echo")
+        assert (code, json.loads(content)["method"]) == (200, "POST")
+        assert (await names["why_not"](reactor, url)).endswith("is a loopback address")
+
+
+def test_the_documentation_names_every_limit_with_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    said = {
+        name: value
+        for row in rows
+        for names, value in re.findall(r"((?:`\w+`(?:, )?)+) ([\d.]+|none)", row)
+        for name in re.findall(r"\w+", names)
+    }
+    limits = Limits()
+    assert said == {name: f"{value:g}" if (value := getattr(limits, name)) is not None else "none" for name in limits.__struct_fields__}
