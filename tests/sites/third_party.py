@@ -72,7 +72,7 @@ Listen 127.0.0.1:{tls_port}
 {user}
 Mutex file:{prefix}
 ErrorLog {prefix}/error.log
-LogFormat "%{{c}}L %k %m %U %>s" test
+LogFormat "%{{c}}p:%{{remote}}p %k %m %U %>s" test
 CustomLog {prefix}/access.log test
 TypesConfig /dev/null
 AddType text/plain .txt
@@ -107,7 +107,13 @@ RedirectMatch 204 ^/nothing$
 </VirtualHost>
 """
 APACHE_MODULES = "mpm_event authz_core alias mime dir deflate filter cgid ssl socache_shmcb"
-ECHO = '#!/bin/sh\nprintf "Content-Type: application/octet-stream\\r\\n\\r\\ntaken %s %s " "$REQUEST_METHOD" "$CONTENT_LENGTH"\nexec cat\n'
+ECHO = """#!/bin/sh
+body=$(mktemp) && cat >"$body"
+printf "Content-Type: application/octet-stream\\r\\n\\r\\ntaken %s %s " "$REQUEST_METHOD" "$CONTENT_LENGTH"
+cat "$body"
+rm "$body"
+"""
+"""Reads all before it writes: Apache does not read while it writes."""
 
 PYTHON = """
 import itertools, os, ssl, sys, threading
