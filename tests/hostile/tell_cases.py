@@ -124,7 +124,7 @@ def main() -> int:
     seen = run(node for node in nodes if (ROOT / node.partition("::")[0]).is_file())
     table, wrong = lines(seen)
     verdict = f"{len(TABLE)} numbers, {len(table) - 2} cases, {wrong or 'none'} not as expected; "
-    verdict += f"longest stall of the reactor {1000 * float(seen.measured.get("lag", "nan")):.0f} ms "
+    verdict += f"longest stall of the reactor {1000 * float(seen.measured.get('lag', 'nan')):.0f} ms "
     verdict += "(without the time for which other processes had the processor), "
     verdict += f"most memory of its process {seen.measured.get('memory', '?')} MiB; {time.monotonic() - began:.0f} s."
     page = HEAD + "\n".join([verdict, "", *table]) + "\n"
