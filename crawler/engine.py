@@ -279,8 +279,8 @@ class Engine:
     def _visited(self, operation: object, task: Task, lease: Lease) -> None:
         self._drop(lease)
         if isinstance(operation, Postponement):
-            again = task.postponed(operation.attempts)
-            self._window.delay(again, self._clock.seconds() + operation.not_before - self._wall())
+            now, longest = self._clock.seconds(), self._settings.fetch.max_retry_after
+            self._window.delay(task.postponed(operation.attempts), now + min(operation.not_before - self._wall(), longest))
         else:
             self._window.done(task)
         self._traffic.visited(task.host, operation.record if isinstance(operation, Completion) else None)

@@ -37,10 +37,10 @@ _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 _TRACKERS: Final = re.compile(r"(?:utm_[a-z_]+|gclid|dclid|gbraid|wbraid|fbclid|msclkid|yclid|twclid|igshid|mc_eid|_ga|_gl)(?:=|$)", re.I)
 
 
-def canonicalise(url: str, base: str | None = None) -> str | None:
+def canonicalise(url: str, base: str | None = None, *, exact: bool = False) -> str | None:
     """Return the canonical form of `url`, resolved against `base` (canonical itself), or None when it is not one of ours.
 
-    None means: not parseable, not http or https, without host, or too long.
+    None means: not parseable, not http or https, without host, or too long. `exact`: path and query stay as they are written.
     """
     cut = url.find("#")
     if cut >= 0:
@@ -53,7 +53,7 @@ def canonicalise(url: str, base: str | None = None) -> str | None:
         return None
     if not text.startswith(("http://", "https://")):
         return None
-    if "%" in text or "?" in text:
+    if not exact and ("%" in text or "?" in text):
         text = _normalise_escapes(text)
     slash = text.find("/", 8)
     authority_end = slash if slash >= 0 else len(text)

@@ -1,7 +1,8 @@
 """What is under way, and until when: one timer for each kind of deadline, whatever the number of requests.
 
 Of one kind all have the same number of seconds, so the one that began first is due first, and the timer need only wait for
-that one.
+that one. When the process was asleep (a laptop's lid, a paused machine), what came meanwhile lies unread in the sockets: whoever is
+under way is given that time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 RATE_WINDOW: Final = 15.0
 """Seconds over which a transfer's rate is judged; a transfer that begins within them is judged in the next."""
+
+ASLEEP: Final = 1.0
+"""Seconds by which a timer is late when the process did not run."""
 
 T = TypeVar("T")
 
@@ -31,7 +35,10 @@ class Deadlines(Generic[T]):
         """Expire `one` in `seconds`, unless it has finished by then."""
         self._due[one] = now + self.seconds
         if self._timer is None:
-            self._timer = self._reactor.callLater(self.seconds, self._sweep)
+            self._wait(self.seconds, now)
+
+    def _wait(self, seconds: float, now: float) -> None:
+        self._timer = self._reactor.callLater(seconds, self._sweep, now + seconds)
 
     def finish(self, one: T) -> None:
         """Forget `one`."""
@@ -41,13 +48,15 @@ class Deadlines(Generic[T]):
         """Return who has neither finished nor expired."""
         return list(self._due)
 
-    def _sweep(self) -> None:
+    def _sweep(self, expected: float) -> None:
         self._timer = None
         now = self._reactor.seconds()
+        if (late := now - expected) > ASLEEP:
+            self._due = {one: due + late + ASLEEP for one, due in self._due.items()}  # timers come before what is to be read
         while self._due:
             first, due = next(iter(self._due.items()))
             if due > now:
-                self._timer = self._reactor.callLater(due - now, self._sweep)
+                self._wait(due - now, now)
                 return
             del self._due[first]
             self._expired(first)

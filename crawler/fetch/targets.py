@@ -34,10 +34,13 @@ class Targets:
         return found if found is not None else self._remember(origin, target_of(url, self._proxies))
 
     def find(self, uri: str) -> tuple[str, Target] | None:
-        """Return the canonical form of `uri` and where it is fetched; None where it has none."""
+        """Return `uri` as a URL that is parsed and written again, and where it is fetched; None where it is none of ours.
+
+        Somebody asks for this very URL: nothing is taken out of it.
+        """
         plain = _PLAIN.fullmatch(uri)
         if plain is None or len(uri) > _MAX_PLAIN or "/." in plain[2]:
-            url = urls.canonicalise(uri)
+            url = urls.canonicalise(uri, exact=True)
             return None if url is None else (url, self.of(url))
         spelled, path = plain.groups()
         target = self._known.get(spelled)

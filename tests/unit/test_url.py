@@ -194,3 +194,9 @@ def test_canonicalise_holds_its_promises(url: str, base: str | None) -> None:
     assert urls.host(once)
     assert 0 <= urls.port(once) < 65536
     assert canonicalise(once) == once, "canonicalising twice changes nothing"
+
+
+def test_exact_leaves_path_and_query_as_they_are() -> None:
+    assert canonicalise("HTTP://A.test:80/%7e?utm_source=1&b=%2f#x", exact=True) == "http://a.test/%7e?utm_source=1&b=%2f"
+    assert canonicalise("http://u:p@a.test./?", exact=True) == "http://a.test/?"
+    assert canonicalise("ftp://a.test/", exact=True) is None

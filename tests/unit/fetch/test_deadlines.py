@@ -32,6 +32,23 @@ def test_deadlines_need_one_timer() -> None:
     assert not clock.getDelayedCalls()
 
 
+def test_time_asleep_is_nobodys_fault() -> None:
+    clock = Clock()
+    ended: list[str] = []
+    deadlines = Deadlines(clock, 10, ended.append)
+    deadlines.begin("first", clock.seconds())
+    clock.advance(4)
+    deadlines.begin("second", clock.seconds())
+    clock.advance(600)
+    assert ended == [], "its answer may lie in the socket"
+    clock.advance(1)
+    assert ended == ["first"]
+    clock.advance(3)
+    assert ended == ["first"]
+    clock.advance(1)
+    assert ended == ["first", "second"]
+
+
 class Drip:
     def __init__(self, came: int | None = 0) -> None:
         self.came = came

@@ -34,7 +34,7 @@ PIECES = st.sampled_from(
 @given(st.sampled_from(["http", "https", "HTTP", "ftp"]), st.sampled_from(AUTHORITIES), st.lists(PIECES, max_size=6))
 def test_a_url_is_found_as_it_is_canonicalised(scheme: str, authority: str, pieces: list[str]) -> None:
     uri = f"{scheme}://{authority}{''.join(pieces)}"
-    targets, expected = Targets(), urls.canonicalise(uri)
+    targets, expected = Targets(), urls.canonicalise(uri, exact=True)
     for _ in range(2):  # worked out, then remembered
         assert targets.find(uri) == (None if expected is None else (expected, target_of(expected)))
 
