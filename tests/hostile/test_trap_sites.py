@@ -26,7 +26,7 @@ class Trap(NamedTuple):
 TRAPS = {
     "calendar": Trap(1, {"trap:calendar", "trap:endless"}, 400),
     "sessions": Trap(2, {"trap:session_id"}, 2 * GOOD + 1),  # a redirect and its target for each page that insists on a session
-    "random": Trap(3, {"trap:endless"}, 500),
+    "random": Trap(3, {"trap:endless"}, 700),
     "relative": Trap(4, {"trap:same_content"}, 100),
     "redirects": Trap(5, {"redirects"}, 15),
     "login": Trap(7, {"trap:growing_query"}, 10),
