@@ -368,4 +368,5 @@ class Engine:
             workers=stats.workers,
             worker_restarts=stats.restarts,
             lag=self._lag.recent(),
+            lag_p99=self._lag.percentile(0.99),
         )

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 _BEAT: Final = 0.05  # seconds between two heartbeats
 _WINDOW: Final = 200  # heartbeats remembered: 10 seconds
+_STEP: Final = 0.0005  # seconds: how finely the lags of the whole run are told apart
+_STEPS: Final = 20_000  # ten seconds; longer lags count as the longest of all
 _DEEPEST: Final = 12  # frames told of a stall
 
 
@@ -34,6 +36,7 @@ class LagMeter:
         self._threshold = threshold
         self._on_stall = on_stall
         self._lags: deque[float] = deque(maxlen=_WINDOW)
+        self._counts: Counter[int] = Counter()  # heartbeats by steps of lag, of the whole run
         self._due = 0.0
         self._call: Any = None
         self._stack = ""
@@ -59,9 +62,13 @@ class LagMeter:
         return max(self._lags, default=0.0)
 
     def percentile(self, share: float) -> float:
-        """Return the lag below which `share` (0 to 1) of the last ten seconds' heartbeats stayed, in seconds."""
-        ordered = sorted(self._lags)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        """Return the lag that `share` (0 to 1) of the whole run's heartbeats did not exceed, in seconds, to half a millisecond."""
+        left = share * self._counts.total()
+        for step, count in sorted(self._counts.items()):
+            left -= count
+            if left <= 0:
+                return min(self.worst, (step + 1) * _STEP) if step < _STEPS else self.worst
+        return self.worst
 
     def _schedule(self) -> None:
         self._due = time.monotonic() + _BEAT
@@ -70,6 +77,7 @@ class LagMeter:
     def _beat(self) -> None:
         lag = max(0.0, time.monotonic() - self._due)
         self._lags.append(lag)
+        self._counts[min(_STEPS, int(lag / _STEP))] += 1
         self.worst = max(self.worst, lag)
         stack, self._stack = self._stack, ""
         self._schedule()

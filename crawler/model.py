@@ -260,6 +260,7 @@ class Snapshot(Struct, frozen=True):
     workers: int
     worker_restarts: int
     lag: float  # longest reactor lag of the last seconds, in seconds
+    lag_p99: float = 0.0  # the lag that 99 of 100 heartbeats of this run did not exceed, in seconds
 
 
 class Result(Struct, frozen=True):

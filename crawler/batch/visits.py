@@ -281,6 +281,7 @@ class Batch:
             workers=stats.workers,
             worker_restarts=stats.restarts,
             lag=self._lag.recent(),
+            lag_p99=self._lag.percentile(0.99),
         )
 
 

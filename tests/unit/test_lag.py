@@ -90,6 +90,16 @@ async def test_only_the_last_ten_seconds_count() -> None:
     assert 2.9 < meter.worst < 4
 
 
+def test_percentiles_are_those_of_the_whole_run() -> None:
+    meter = LagMeter(NoClock(), threshold=1.0)
+    for seconds in [0.0] * 980 + [0.03] * 15 + [60.0] * 5:
+        meter._due = time.monotonic() - seconds
+        meter._beat()
+    assert meter.percentile(0.5) <= 0.005
+    assert 0.03 <= meter.percentile(0.99) < 0.04
+    assert meter.percentile(0.999) == meter.worst > 59
+
+
 def test_without_anybody_to_tell_there_is_no_watching_thread() -> None:
     before = threading.active_count()
     meter = LagMeter(NoClock(), threshold=0.1)
