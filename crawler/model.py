@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -221,7 +222,13 @@ class Record(Struct, frozen=True, omit_defaults=False):
 
 def timestamp(seconds: float) -> str:
     """Return seconds since the epoch as a record tells them: UTC, ISO 8601, milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, thousandths = divmod(int(seconds * 1000), 1000)
+    return f"{_timestamp(whole)}.{thousandths:03d}Z"
+
+
+@lru_cache(16)  # many come in the same second
+def _timestamp(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def media_type(headers: Iterable[tuple[str, str]]) -> str | None:

@@ -91,19 +91,19 @@ class Traffic:
 
     def request_sent(self, host: str, now: float, *, again: bool) -> None:
         """Let the host's delay count from `now`, when the request has left."""
-        self.politeness.sent(host, now, again=again)
-        self._on_change(host)
+        if self.politeness.sent(host, now, again=again):
+            self._on_change(host)
 
     def request_over(self, lease: Lease, answer: Fetched | FetchFailed | None, *, was_sent: bool) -> None:
         """Free a place in flight, and learn how the host fares."""
         host = lease.host
         self._places.over(lease)
-        self.politeness.finish(host, was_sent=was_sent)
+        held_up = self.politeness.finish(host, was_sent=was_sent)
         if lease.errand and isinstance(answer, Fetched) and answer.elapsed * 1000 <= PROMPT:
             self.politeness.learn(host, min(Standing.ANSWERED, self.politeness.standing(host)))
         if answer is not None and (rest := self._outages.learn(host, answer)):
             self.politeness.pause(host, self._clock.seconds() + rest)
-        self._on_change(host)
+        self._on_change(host if held_up else None)
 
     def stage_is_over(self, *, doubtful: bool) -> None:
         """Let leasing go on if it rested for the sake of the parse workers, or of prompt hosts."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -147,47 +147,41 @@ class Visitor:
         nothing was stored, and the lease is the caller's again.
         """
         visit = Visit(task, turn)
-        chain: Deferred[Any] = succeed(visit)
-        chain.addCallback(self._pass_gate)  # may we? robots.txt is known by now
-        chain.addCallback(self._fetch)  # one bounded exchange
-        chain.addCallback(self._judge)  # an outcome, or another attempt later
-        chain.addCallback(self._parse)  # in a worker process
-        chain.addCallback(self._conclude)  # the record, and the links through the door
+        chain: Deferred[Any] = Deferred()
+        chain.addCallback(self._pass_gate, visit)  # may we? robots.txt is known by now
+        chain.addCallback(self._fetch, visit)  # one bounded exchange
+        chain.addCallback(self._judge, visit)  # an outcome, or another attempt later
+        chain.addCallback(self._parse, visit)  # in a worker process
+        chain.addCallback(self._conclude, visit)  # the record, and the links through the door
         chain.addErrback(self._crashed, visit)  # a fault of ours costs this URL alone
         chain.addCallback(self._store, turn)  # one transaction
+        chain.callback(None)
         return chain
 
-    def _pass_gate(self, visit: Visit) -> Visit:
+    def _pass_gate(self, _begin: None, visit: Visit) -> None:
         refusal = self._robots.refusal(visit.task.url) or visit.turn.given_up()
         if refusal is not None:
             reason, detail = refusal
             visit.classified = Classified(status.outcome_of(reason), reason, detail)
             visit.completion = self._complete(visit)
-        return visit
 
-    def _fetch(self, visit: Visit) -> Visit | Deferred[Visit]:
+    def _fetch(self, _passed: None, visit: Visit) -> Deferred[Fetched | FetchFailed] | None:
         if visit.completion is not None:
-            return visit
-
-        def answered(answer: Fetched | FetchFailed) -> Visit:
-            visit.answer = answer
-            visit.turn.over(answer)
-            return visit
-
+            return None
         visit.turn.begin()
         fetch, page = self._settings.fetch, visit.task.kind is Kind.PAGE
-        answer = self._fetch_url(
+        return self._fetch_url(
             visit.task.url,
             max_body=fetch.max_body if page else self._settings.parse.max_decoded,
             accept=fetch.accept if page else [],
             on_sent=visit.turn.sent,
         )
-        return answer.addCallback(answered)
 
-    def _judge(self, visit: Visit) -> Visit:
-        answer = visit.answer
+    def _judge(self, answer: Fetched | FetchFailed | None, visit: Visit) -> None:
         if answer is None:
-            return visit
+            return
+        visit.answer = answer
+        visit.turn.over(answer)
         wall = self._wall()
         again = retry.next_attempt(answer, visit.task.attempts + 1, self._settings.fetch, wall)
         if pause := retry.host_pause(answer, wall, self._settings.fetch):
@@ -195,22 +189,11 @@ class Visitor:
         if again is not None:
             visit.completion = Postponement(visit.task, visit.task.attempts + 1, wall + again.after)
         visit.classified = status.classify(answer)
-        return visit
 
-    def _parse(self, visit: Visit) -> Visit | Deferred[Visit]:
+    def _parse(self, _judged: None, visit: Visit) -> Deferred[Parsed] | None:
         answer = visit.answer
         if visit.completion is not None or not isinstance(answer, Fetched) or visit.classified.outcome is not Outcome.FETCHED:
-            return visit
-
-        def parsed(result: Parsed) -> Visit:
-            visit.parsed = result
-            visit.directives = directives.combine(visit.directives, result.robots)
-            if result.reason is Reason.INTERNAL:
-                _log.error("fault while parsing {url}: {detail}", url=visit.task.url, detail=result.detail)
-            if result.reason is not None:
-                visit.classified = Classified(status.outcome_of(result.reason), result.reason, result.detail)
-            return visit
-
+            return None
         visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
         visit.refresh = _header_refresh(answer)
         visit.suspected = self._endless.suspects(visit.task)
@@ -223,14 +206,24 @@ class Visitor:
             only_new_links=self._only_new_links and not visit.suspected and directives.follows(visit.directives),
         )
         visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
-        return self._parse_body(page, doubtful=visit.turn.doubtful).addCallback(parsed)
+        return self._parse_body(page, doubtful=visit.turn.doubtful)
 
-    def _conclude(self, visit: Visit) -> Operation | Deferred[Completion]:
+    def _conclude(self, parsed: Parsed | None, visit: Visit) -> Operation | Deferred[Completion]:
+        if parsed is not None:
+            self._take_in(parsed, visit)
         if visit.completion is not None:
             return visit.completion
-        if visit.parsed is not None and len(visit.parsed.links) > LINKS_AT_ONCE:
+        if parsed is not None and len(parsed.links) > LINKS_AT_ONCE:
             return Deferred.fromCoroutine(self._complete_in_slices(visit))
         return self._complete(visit)
+
+    def _take_in(self, parsed: Parsed, visit: Visit) -> None:
+        visit.parsed = parsed
+        visit.directives = directives.combine(visit.directives, parsed.robots)
+        if parsed.reason is Reason.INTERNAL:
+            _log.error("fault while parsing {url}: {detail}", url=visit.task.url, detail=parsed.detail)
+        if parsed.reason is not None:
+            visit.classified = Classified(status.outcome_of(parsed.reason), parsed.reason, parsed.detail)
 
     def _crashed(self, failure: Failure, visit: Visit) -> Operation:
         if self._recent is not None:

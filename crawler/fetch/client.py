@@ -12,7 +12,7 @@ from twisted.web.http_headers import Headers
 from crawler.config import FetchSettings
 from crawler.fetch.agent import Agent, Limits
 from crawler.fetch.endpoint import ReactorNet, Resolves
-from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, NoCookies, Wish
+from crawler.fetch.exchange import Equipment, Exchange, FixedHeaders, Wish
 from crawler.fetch.guard import Guard
 from crawler.fetch.pool import IDLE_SECONDS
 from crawler.fetch.proxy import Proxies
@@ -75,7 +75,7 @@ class Fetcher:
         headers = request_headers(user_agent, settings.headers)
         if session is not None:
             session.take_over(headers)
-        self._equipment = Equipment(self._agent, NoCookies(), FixedHeaders(headers), session, wall_clock)
+        self._equipment = Equipment(self._agent, FixedHeaders(headers), session, wall_clock)
 
     def fetch(
         self,

@@ -1,21 +1,15 @@
 """One fetch, from the URL to its one result: treq's client over a transfer of ours.
 
 treq's client is given an agent that is this very exchange, so that what it sends and gets back can be tied to the
-connection that carried it. Whatever treq would do above its agent without being asked is kept from it: a URL is passed
-that it does not rewrite, a cookie jar that keeps nothing, no redirects, and answers without fields, so that no body is
-decompressed here.
+connection that carried it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from http.cookiejar import Cookie
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from hyperlink import EncodedURL
 from msgspec import Struct
-from treq.client import HTTPClient
-from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
@@ -29,42 +23,15 @@ from crawler.fetch.agent import Agent
 from crawler.fetch.body import GatheredBody
 from crawler.fetch.failures import BodyTooLarge, CannotConnect, explain
 from crawler.fetch.headers import decode_headers, media_type_accepted
-from crawler.fetch.response import Request, Response
+from crawler.fetch.response import Request
 from crawler.fetch.sites import Session
 from crawler.fetch.transfer import OnSent, Transfer
+from crawler.fetch.trimmed import TrimmedClient
 from crawler.model import Fetched, FetchFailed, Reason
 
 
-class NoCookies(IndexableCookieJar):
-    """A jar that neither keeps nor sends anything."""
-
-    def add_cookie_header(self, request: object) -> None:
-        """Send no cookie."""
-
-    def extract_cookies(self, response: object, request: object) -> None:
-        """Keep no cookie."""
-
-    def __iter__(self) -> Iterator[Cookie]:
-        return iter(())
-
-
-class ExactURL(EncodedURL):
-    """A canonical URL, or its origin, as treq wants to see it: parsed already, nothing to encode, its text as it is."""
-
-    def __init__(self, text: str) -> None:  # the parts that hyperlink would compute are never asked for
-        self._text = text
-
-    def to_uri(self) -> ExactURL:
-        """Return itself: canonical URLs are ASCII."""
-        return self
-
-    def to_text(self, with_password: bool = False) -> str:  # noqa: ARG002 (hyperlink's signature)
-        """Return the canonical text."""
-        return self._text
-
-
 class FixedHeaders(Headers):
-    """The fields of every request, composed once; nobody changes them, so treq's layers need no copies of their own."""
+    """The fields of every request, composed once."""
 
     def __init__(self, headers: Headers) -> None:
         super().__init__(dict(headers.getAllRawHeaders()))
@@ -72,29 +39,7 @@ class FixedHeaders(Headers):
         self.text: Final = b"\r\n".join([*lines, b""])
         """The lines."""
 
-    def copy(self) -> FixedHeaders:
-        """Return itself."""
-        return self
 
-    def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
-        """Change nothing: treq would add what it can decode itself to Accept-Encoding."""
-
-
-class NoFields(Headers):
-    """The fields that treq's layers get to see of an answer: none, whatever they would note in them."""
-
-    def getRawHeaders(self, name: str | bytes, default: Any = None) -> Any:  # noqa: ARG002
-        """Return `default`."""
-        return default
-
-    def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
-        """Change nothing."""
-
-    def removeHeader(self, name: str | bytes) -> None:
-        """Change nothing."""
-
-
-_NO_FIELDS: Final = NoFields()
 _WHOLE: Final = (ResponseDone, PotentialDataLoss)
 
 
@@ -102,7 +47,6 @@ class Equipment(Struct, frozen=True):
     """What all exchanges of a fetcher share."""
 
     agent: Agent
-    jar: NoCookies
     headers: FixedHeaders  # sent with every request, Accept-Encoding among them
     session: Session | None
     wall_clock: Callable[[], float]
@@ -136,27 +80,17 @@ class Exchange:
         self._headers: list[tuple[str, str]] = []
         self._body: GatheredBody | None = None
         self._answer: Deferred[Any] | None = None
-        self._response: Response | None = None
         self._done: Deferred[Fetched | FetchFailed] | None = None  # until it is called
 
     def start(self) -> Deferred[Fetched | FetchFailed]:
         """Send the request; cancelling the result closes the connection at once."""
         done = self._done = Deferred(self._cancelled)
         try:
-            self._answer = HTTPClient(self, cookiejar=self._shared.jar).request(
-                "GET",
-                ExactURL(self._target.origin),  # all that treq's cookie layer asks for; it would parse each URL at length
-                headers=self._shared.headers,
-                allow_redirects=False,
-                unbuffered=True,
-                cookies=self._shared.jar,
-                reactor=self._shared.agent.reactor,
-            )
+            self._answer = TrimmedClient(self).request("GET", self._url, headers=self._shared.headers)
         except Exception:
             self._crashed(Failure())  # type: ignore[no-untyped-call]
         else:
             self._answer.addCallbacks(self._head_arrived, self._failed)
-            self._answer.addErrback(self._crashed)
         return done
 
     # The agent under treq
@@ -164,35 +98,36 @@ class Exchange:
     def request(
         self,
         method: bytes,
-        uri: bytes,  # noqa: ARG002 (the origin)
+        uri: bytes,
         headers: Headers | None = None,  # noqa: ARG002
         bodyProducer: IBodyProducer | None = None,  # noqa: ARG002
     ) -> Deferred[IResponse]:
         """Send the request that this exchange is for."""
-        assert method == b"GET"
         url, target, fixed = self._url, self._target, self._shared.headers
-        where = urls.path(url) if target.forward is None else url  # absolute-form (RFC 9112 section 3.2.2)
-        line = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b" % (where.encode("ascii"), target.netloc, target.forward or b"")
+        where = urls.path(url).encode("ascii") if target.forward is None else uri  # absolute-form (RFC 9112 section 3.2.2)
         own = self._shared.session.fields(url) if self._shared.session is not None else b""
-        request = Request(method, url.encode("ascii"), fixed, b"".join((line, fixed.text, own, self._wish.fields, b"\r\n")))
+        text = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%b%b\r\n" % (
+            *(method, where, target.netloc, target.forward or b""),
+            *(fixed.text, own, self._wish.fields),
+        )
+        request = Request(method, uri, fixed, text)
         self._transfer = Transfer(self._shared.agent.line, request, target, limit=self._wish.limit, on_sent=self._on_sent)
         answer: Deferred[Any] = self._transfer.start()
-        return answer.addCallback(self._keep_head)
-
-    def _keep_head(self, response: Response) -> Response:
-        """Keep the answer for ourselves, and from treq the fields: of those it wants only cookies, and to decompress."""
-        self._response = response
-        self._headers = decode_headers(response.fields)
-        if self._shared.session is not None:
-            self._shared.session.learn(self._url, self._headers)
-        response.headers = _NO_FIELDS
-        return response
+        return answer
 
     # The answer
 
-    def _head_arrived(self, _wrapped: IResponse) -> None:
-        response, wish = self._response, self._wish
-        assert response is not None
+    def _head_arrived(self, answer: Any) -> None:
+        try:
+            self._take_head(answer)
+        except Exception:
+            self._crashed(Failure())  # type: ignore[no-untyped-call]
+
+    def _take_head(self, answer: Any) -> None:
+        wish, response = self._wish, answer.original  # treq's response has one of ours in it
+        self._headers = decode_headers(response.fields)
+        if self._shared.session is not None:
+            self._shared.session.learn(self._url, self._headers)
         self._status = response.code
         if not 200 <= response.code <= 999:
             self._fail(Reason.BAD_HTTP, f"status {response.code}")
@@ -225,13 +160,13 @@ class Exchange:
 
     # The end
 
-    def _failed(self, problem: Failure) -> Failure | None:
+    def _failed(self, problem: Failure) -> None:
         if self._done is None:
-            return None
+            return
         if isinstance(problem.value, CannotConnect | ResponseFailed):
             self._fail(*explain(problem.value))
-            return None
-        return problem
+        else:
+            self._crashed(problem)
 
     def _crashed(self, problem: Failure) -> None:
         if self._done is not None:
@@ -264,7 +199,7 @@ class Exchange:
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
             self._ip = transfer.ip
-        self._body = self._response = None  # which refer to this: an exchange that has ended is freed without the collector
+        self._body = None  # which refers to this: an exchange that has ended is freed without the collector
 
     def _stop(self) -> None:
         """End, and close whatever is open for this exchange."""

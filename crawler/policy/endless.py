@@ -96,7 +96,7 @@ class Endless:
 
     def suspects(self, task: Task) -> bool:
         """Return whether links of the page may have to be withheld: then its worker must not take them for told."""
-        run = self._runs.get(neighbourhood(task.url))
+        run = self._runs.get(neighbourhood(task.url)) if self._runs else None
         return (run is not None and run.endless) or self._same.suspects(task)
 
     def refusal(self, task: Task, page: Parsed, found: Collection[str], *, suspected: bool) -> str | None:
@@ -153,7 +153,7 @@ def neighbourhood(url: str) -> tuple[str, str]:
 
 
 def _make(url: str, path: str, mark: str) -> str:
-    if _DIGITS.search(url, 8):
+    if _DIGITS.search(url, url.find("/", 8)):
         if speaks_of_a_calendar(url):
             return "calendar"
         if _OPAQUE.search(path.lower()):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +24,8 @@ SLOWEST: Final = 256
 """Hosts with the longest waits that `waiting` can tell of."""
 SWEPT_AT_ONCE: Final = 1_000
 """Hosts that one `sweep` looks at: a fifth of a millisecond."""
+
+_ASKED: Final = {Whose.ANY: tuple(Standing), Whose.BEST_FIRST: tuple(Standing), Whose.PROMPT_ONLY: (Standing.PROMPT,)}
 
 
 @dataclass(slots=True)
@@ -114,17 +115,22 @@ class Politeness:
 
     def _whose_turn(self, now: float, whose: Whose) -> Standing | None:
         """Return on which heap the host to be taken stands first, or None."""
-        due = [(at, standing) for standing in self._asked(whose) if (at := self._first(standing)) is not None and at <= now]
-        if not due:
-            return None
-        return min(due)[1] if whose is Whose.ANY else due[0][1]
-
-    def _asked(self, whose: Whose) -> Iterable[Standing]:
-        return (Standing.PROMPT,) if whose is Whose.PROMPT_ONLY else Standing
+        first, turn = now, None
+        for standing in _ASKED[whose]:
+            if self._heaps[standing] and (at := self._first(standing)) is not None and at <= now:
+                if whose is not Whose.ANY:
+                    return standing
+                if turn is None or at < first:
+                    first, turn = at, standing
+        return turn
 
     def next_time(self, whose: Whose = Whose.ANY) -> float | None:
         """Return when `acquire` may succeed next, or None when no host of those asked for has work that may start."""
-        return min((at for standing in self._asked(whose) if (at := self._first(standing)) is not None), default=None)
+        earliest = None
+        for standing in _ASKED[whose]:
+            if self._heaps[standing] and (at := self._first(standing)) is not None and (earliest is None or at < earliest):
+                earliest = at
+        return earliest
 
     def _first(self, standing: Standing) -> float | None:
         """Return the first time on a heap, after dropping entries that do not count any more: replaced by a later one."""
@@ -145,21 +151,28 @@ class Politeness:
         self._in_flight[host] = state
         self._rest(host, state, now + state.delay)
 
-    def sent(self, host: str, now: float, *, again: bool = False) -> None:
-        """Note that a started request was written to its connection at `now` (`again`: once more, on a fresh one)."""
+    def sent(self, host: str, now: float, *, again: bool = False) -> bool:
+        """Note that a started request was written to its connection at `now` (`again`: once more, on a fresh one).
+
+        Return whether the host was held up by that: if it has work, it has to be offered again.
+        """
         state = self.state(host)
+        busy = self._busy(state)
         if not again and state.unsent:
             state.unsent -= 1
         self._rest(host, state, now + state.delay)
+        return busy
 
-    def finish(self, host: str, *, was_sent: bool) -> None:
-        """Note that a request is over: answered, failed or given up."""
+    def finish(self, host: str, *, was_sent: bool) -> bool:
+        """Note that a request is over: answered, failed or given up. Return whether the host was held up by it, as `sent` does."""
         state = self.state(host)
+        busy = self._busy(state)
         state.in_flight -= 1
         if not state.in_flight:
             del self._in_flight[host]
         if not was_sent and state.unsent:
             state.unsent -= 1
+        return busy
 
     def set_delay(self, host: str, delay: float, now: float) -> None:
         """Ask for at least `delay` seconds between two sendings from now on (robots.txt's Crawl-delay)."""

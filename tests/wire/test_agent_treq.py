@@ -30,6 +30,7 @@ from zope.interface.verify import verifyObject
 
 from crawler.fetch.agent import Agent, Limits
 from crawler.fetch.guard import Guard
+from crawler.fetch.trimmed import TrimmedClient
 
 BODY = b"a page " * 20_000
 
@@ -401,3 +402,31 @@ def test_the_documentation_names_every_limit_with_its_default() -> None:
     }
     limits = Limits()
     assert said == {name: f"{value:g}" if (value := getattr(limits, name)) is not None else "none" for name in limits.__struct_fields__}
+
+
+class Noting:
+    """An agent that notes what it is asked, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[Any]:
+        self.asked.append((method, uri, headers, bodyProducer))
+        return Deferred()
+
+
+def test_the_trimmed_client_hands_a_plain_request_straight_to_its_agent() -> None:
+    agent, headers = Noting(), Headers({"A": ["b"]})
+    TrimmedClient(agent).request("GET", "http://a.test/%7e?b=c", headers=headers)
+    assert agent.asked == [(b"GET", b"http://a.test/%7e?b=c", headers, None)]
+    assert agent.asked[0][2] is headers
+
+
+async def test_the_trimmed_client_does_all_that_treqs_does_when_it_is_asked_to() -> None:
+    async with a_web() as (agent, url, _):
+        client = TrimmedClient(agent)
+        seen = await told(await client.get(url + "/echo"))
+        assert "accept-encoding" not in seen["fields"]
+        answer = await client.post(url + "/echo", json={"a": 1}, params={"q": "1"}, cookies={"c": "d"})
+        seen = await told(answer)
+        assert (seen["method"], seen["uri"], json.loads(seen["body"]), seen["cookies"]) == ("POST", "/echo?q=1", {"a": 1}, {"c": "d"})
