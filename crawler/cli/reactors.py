@@ -39,7 +39,8 @@ MOST_SIGNALS: Final = 2
 def install(name: str) -> Reactor:
     """Install the reactor that `name` (a value of ``service.reactor``) stands for, and return it.
 
-    ``default`` is epoll where the system has it: it takes the least time per request. Raises UsageError when it cannot be had here.
+    ``default`` is an epoll reactor of our own where the system has epoll: it takes the least time per request.
+    Raises UsageError when it cannot be had here.
     """
     if "twisted.internet.reactor" in sys.modules:
         from twisted.internet import reactor
@@ -97,6 +98,8 @@ def within_descriptors(settings: Settings, report: Report) -> Settings:
 def _install(name: str) -> None:
     if name in ("asyncio", "uvloop"):
         _install_asyncio(name)
+    elif name == "default" and hasattr(select, "epoll"):
+        importlib.import_module("crawler.cli.lean_epoll").install()
     elif name != "default":
         importlib.import_module(f"twisted.internet.{name}reactor").install()
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from crawler.model import Parsed, Task, Via
@@ -135,6 +136,7 @@ class Endless:
         return run
 
 
+@lru_cache(8192)  # a page is asked for as what was found, as what was read, and as what led further
 def neighbourhood(url: str) -> tuple[str, str]:
     """Return the make of canonical `url` (empty: of none), and the part of its site that it is in.
 

@@ -45,6 +45,7 @@ _HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml|script)\b", re.
 _ANCHOR: Final = 3  # rules that a ``$`` costs as much as
 _COSTLY: Final = re.compile(r"[*%$]")
 _TOKEN: Final = re.compile(r"[^\s/;,()]+")
+_LITERAL: Final = re.compile(r"[A-Za-z0-9/._~-]*")  # what no escape stands for in a canonical URL
 _COMPATIBLE: Final = re.compile(r"Mozilla/[^(]*\(compatible;\s*([^\s/;,()]+)", re.I)
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _RATE: Final = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,9})([smhd]?)\b", re.ASCII | re.I)
@@ -62,10 +63,13 @@ class Rules(Struct, frozen=True):
     sitemaps: tuple[str, ...] = ()
     text: str = ""
     matcher: Any = None  # Protego; None when nothing is disallowed
+    starts: tuple[str, ...] | None = None  # one of these begins every path that is disallowed; None: any may
 
     def allows(self, url: str) -> bool:
         """Say whether canonical `url` may be fetched."""
-        return self.matcher is None or bool(self.matcher.can_fetch(url, "*"))
+        if self.matcher is None or (self.starts is not None and not urls.path(url).startswith(self.starts)):
+            return True
+        return bool(self.matcher.can_fetch(url, "*"))
 
 
 class _Group:
@@ -173,7 +177,13 @@ def _compile(group: _Group, sitemaps: tuple[str, ...]) -> Rules:
         lines.append(f"Crawl-delay: {delay:.3f}")
     lines += [f"Sitemap: {sitemap}" for sitemap in sitemaps]
     text = "\n".join(lines)
-    return Rules(delay=delay, sitemaps=sitemaps, text=text, matcher=Protego.parse(text) if rules else None)
+    return Rules(delay=delay, sitemaps=sitemaps, text=text, matcher=Protego.parse(text) if rules else None, starts=_starts(rules))
+
+
+def _starts(rules: list[str]) -> tuple[str, ...] | None:
+    """Return what begins the paths that are disallowed, as far as it is written in one way only; None if one may begin anyhow."""
+    starts = {_LITERAL.match(rule.removeprefix("Disallow: "))[0] for rule in rules if rule.startswith("Disallow: ")}  # type: ignore[index]
+    return tuple(starts) if all(start.startswith("/") for start in starts) and "/" not in starts else None
 
 
 def _bounded(rules: list[tuple[bool, str]]) -> list[str]:

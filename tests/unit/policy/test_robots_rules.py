@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler import url as urls
 from crawler.policy.robots_rules import MAX_ROBOTS_BYTES, MAX_RULES, MAX_SITEMAPS, Rules, product_token, read_rules, robots_text
 
 ORIGIN = "http://h.test"
@@ -321,3 +322,23 @@ def test_any_bytes_are_rules(body: bytes) -> None:
     assert found.text.isascii()
     assert found.allows(ORIGIN + "/robots.txt")
     assert isinstance(found.allows(ORIGIN + "/a?b"), bool)
+
+
+PIECES = st.sampled_from(["/", "a", "B", "1.", "~", "%7E", "%2F", " ", ",", "*", "$", "é", "-", "fish"])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(PIECES, max_size=4)), max_size=5), st.lists(PIECES, max_size=5))
+def test_the_short_way_says_what_the_long_one_says(written: list[tuple[bool, list[str]]], path: list[str]) -> None:
+    """Most URLs begin like none of the patterns: that is told without asking the matcher, and must be what it would have said."""
+    lines = [f"{'Allow' if allow else 'Disallow'}: {''.join(pattern)}" for allow, pattern in written]
+    found = rules("User-agent: *\n" + "\n".join(lines))
+    url = urls.canonicalise(f"{ORIGIN}/{''.join(path)}")
+    assert url is not None
+    long_way = found.matcher is None or bool(found.matcher.can_fetch(url, "*"))
+    assert found.allows(url) is long_way
+
+
+def test_the_short_way_is_taken() -> None:
+    assert rules("User-agent: *\nDisallow: /1.\nDisallow: /book/*/x\nAllow: /").starts is not None
+    assert rules("User-agent: *\nDisallow: /*.pdf").starts is None
+    assert rules("User-agent: *\nDisallow: *x").starts is None
