@@ -26,6 +26,9 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "benchmarks")]
 
+import document  # noqa: E402
+import plots  # noqa: E402
+from document import Section, Verdict  # noqa: E402
 from slow_server import BACKLOG, SlowServers, Times  # noqa: E402
 
 PROGRAM = ROOT / "benchmarks" / "c10k_clients.py"
@@ -117,15 +120,16 @@ def run(client: str, arguments: argparse.Namespace, cores: list[int]) -> Found:
     return Found(json.loads(done.stdout), most_at_once(times), kernel)
 
 
-def verdicts(found: dict[str, Found], requests: int) -> list[tuple[str, bool]]:
+def verdicts(found: dict[str, Found], requests: int) -> list[Verdict]:
     """Return what had to be shown, in words, and whether it was."""
     told = []
     for client in OURS:
         one = found[client]
         answered = one.told["answered"]
-        told.append((f"{CLIENTS[client]}: {answered} of {requests} answered {one.told['problem']}".rstrip(), answered == requests))
-        told.append((f"{CLIENTS[client]}: {one.at_once} of {requests} at once", one.at_once == requests))
-        told.append((f"{CLIENTS[client]}: {one.memory / KILOBYTE:.1f} kB a request (at most {MOST / KILOBYTE:.0f})", one.memory <= MOST))
+        told.append(Verdict(f"{CLIENTS[client]}: {answered} of {requests} answered {one.told['problem']}".rstrip(), answered == requests))
+        told.append(Verdict(f"{CLIENTS[client]}: {one.at_once} of {requests} at once", one.at_once == requests))
+        kilobytes = f"{one.memory / KILOBYTE:.1f} kB a request (at most {MOST / KILOBYTE:.0f})"
+        told.append(Verdict(f"{CLIENTS[client]}: {kilobytes}", one.memory <= MOST))
     return told
 
 
@@ -133,21 +137,30 @@ def milliseconds(lags: dict[str, float] | None) -> str:
     return f"{lags['p99'] * 1000:.1f} ({lags['max'] * 1000:.0f})" if lags is not None else "never"
 
 
-def table(found: dict[str, Found]) -> list[str]:
-    lines = [
-        f"{'':<36} {'begun':>6} {'at once':>7} {'answered':>8} {'kB each':>8} {'kernel':>7} {'idle lag':>12} {'lag':>12} {'own CPU':>12}",
-    ]
+def table(found: dict[str, Found]) -> str:
+    rows = []
     for client, one in found.items():
         told = one.told
-        idle, busy, own = map(milliseconds, (told["lags"]["under way"], told["lags"]["end"], told["busy"]["end"]))
-        lines.append(
-            f"{CLIENTS[client]:<36} {told['begun']:>6} {one.at_once:>7} {told['answered']:>8} {one.memory / KILOBYTE:>8.1f} "
-            f"{one.kernel / KILOBYTE / max(1, told['begun']):>7.1f} {idle:>12} {busy:>12} {own:>12}"
-        )
-    lines.append(
-        "kernel: kB for both ends; lag: p99 (max) in ms, idle while all are under way, else while the answers come; own CPU within it"
+        counts = [str(told["begun"]), str(one.at_once), str(told["answered"])]
+        memory = [f"{one.memory / KILOBYTE:.1f} kB", f"{one.kernel / KILOBYTE / max(1, told['begun']):.1f} kB"]
+        lags = map(milliseconds, (told["lags"]["under way"], told["lags"]["end"], told["busy"]["end"]))
+        rows.append([CLIENTS[client], *counts, *memory, *lags])
+    return document.table(["client", "begun", "at once", "answered", "memory each", "kernel", "idle lag", "lag", "own CPU"], rows)
+
+
+def section(found: dict[str, Found], problems: list[str], arguments: argparse.Namespace) -> Section:
+    how = (
+        f"{arguments.requests} requests to servers that take {arguments.seconds:g} s for an answer (`benchmarks/c10k.py`). Memory is "
+        "resident memory at its peak less that before, by request; the kernel's comes on top, both ends of each connection. "
+        "Lag is p99 (max) in ms, idle while all are under way, else while the answers come; own CPU is what the process itself took within "
+        "it."
     )
-    return lines
+    clients = {client: one.told | {"at_once": one.at_once, "memory": one.memory, "kernel": one.kernel} for client, one in found.items()}
+    bars = [plots.Bar(CLIENTS[name], one.memory, f"{one.memory / KILOBYTE:.1f} kB", name in OURS) for name, one in found.items()]
+    plot = plots.bars("Memory of a request that waits", f"{arguments.requests} at once; shorter is better", bars)
+    result = {"clients": clients, "problems": problems}
+    text = "\n\n".join([table(found), *problems])
+    return Section("c10k", "Ten thousand requests at once", how, text, {"c10k": plot}, verdicts(found, arguments.requests), result)
 
 
 def main() -> None:
@@ -158,7 +171,7 @@ def main() -> None:
     parser.add_argument("--addresses", type=int, default=25, help="of each")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between two clients, for the kernel to clear away")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds after which a client is given up")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    document.add_options(parser, rounds=None)
     arguments = parser.parse_args()
     problems = raise_limit(arguments.requests)
     cores = sorted(os.sched_getaffinity(0))
@@ -167,14 +180,7 @@ def main() -> None:
         if found:
             time.sleep(arguments.pause)
         found[client] = run(client, arguments, cores)
-    told = verdicts(found, arguments.requests)
-    if arguments.json:
-        clients = {client: one.told | {"at_once": one.at_once, "memory": one.memory, "kernel": one.kernel} for client, one in found.items()}
-        print(json.dumps({"clients": clients, "problems": problems, "verdicts": [{"text": text, "met": met} for text, met in told]}))
-        return
-    print("\n".join([*problems, *table(found)]))
-    for text, met in told:
-        print(f"{'met    ' if met else 'NOT MET'} {text}")
+    document.deliver(section(found, problems, arguments), arguments)
 
 
 if __name__ == "__main__":

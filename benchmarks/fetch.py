@@ -27,7 +27,11 @@ from typing import Any, NamedTuple, Protocol
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
+import document  # noqa: E402
+import plots  # noqa: E402
 from canned_server import CannedServer  # noqa: E402
+from document import Section, Verdict  # noqa: E402
+from peers import python_of  # noqa: E402
 from sites.nginx import Nginx, nginx_program  # noqa: E402
 
 PAGES = 100
@@ -44,6 +48,7 @@ CLIENTS = {
     "aiohttp-uvloop": "aiohttp on uvloop",
     "wrk": "wrk (C)",
 }
+OURS = (CRAWLER, ALONE, "treq-ours")
 LEAST_CRAWLER = 2.5
 """Times the baseline's rate: what treq over our agent must reach as the crawler calls it."""
 LEAST_ALONE = 5.0
@@ -173,32 +178,46 @@ def medians(rounds: dict[str, list[Round]]) -> dict[str, Round]:
     }
 
 
-def verdicts(found: dict[str, Round]) -> list[tuple[str, bool]]:
+def verdicts(found: dict[str, Round]) -> list[Verdict]:
     """Return what had to be shown, in words, and whether it was: by rate, and by CPU time a request."""
     baseline = found[BASELINE]
     told = []
     for client, least in ((CRAWLER, LEAST_CRAWLER), (ALONE, LEAST_ALONE)):
         for what, ratio in (("requests/s", found[client].rate / baseline.rate), ("CPU a request", baseline.cpu / found[client].cpu)):
-            told.append((f"{CLIENTS[client]}: {ratio:.2f} times {CLIENTS[BASELINE]} by {what} (at least {least})", ratio >= least))
+            told.append(Verdict(f"{CLIENTS[client]}: {ratio:.2f} times {CLIENTS[BASELINE]} by {what} (at least {least})", ratio >= least))
     for client in ("aiohttp", "aiohttp-uvloop"):
         if client in found:
             for what, ratio in (
                 ("requests/s", found[ALONE].rate / found[client].rate),
                 ("CPU a request", found[client].cpu / found[ALONE].cpu),
             ):
-                told.append((f"{CLIENTS[ALONE]}: {ratio:.2f} times {CLIENTS[client]} by {what} (ahead)", ratio > 1))
+                told.append(Verdict(f"{CLIENTS[ALONE]}: {ratio:.2f} times {CLIENTS[client]} by {what} (ahead)", ratio > 1))
     return told
 
 
-def table(found: dict[str, Round]) -> list[str]:
-    baseline = found[BASELINE]
-    lines = [f"{'client':<40} {'requests/s':>10} {'ratio':>6} {'CPU µs':>8} {'ratio':>6}"]
+def table(found: dict[str, Round], left_out: dict[str, str]) -> str:
+    """Return the table; the ratios are to the baseline, and for wrk's share of the physical limit to wrk."""
+    baseline, floor = found[BASELINE], found.get("wrk")
+    rows = []
     for client, one in found.items():
-        lines.append(
-            f"{CLIENTS[client]:<40} {one.rate:>10.0f} {one.rate / baseline.rate:>6.2f} "
-            f"{one.cpu / MICROSECOND:>8.1f} {baseline.cpu / one.cpu:>6.2f}"
-        )
-    return lines
+        ratios = [f"{one.rate / baseline.rate:.2f}", f"{baseline.cpu / one.cpu:.2f}"]
+        limit = f"{one.rate / floor.rate:.0%}" if floor else ""
+        rows.append([CLIENTS[client], f"{one.rate:.0f}", ratios[0], f"{one.cpu / MICROSECOND:.1f} µs", ratios[1], limit])
+    rows += [[f"{CLIENTS[client]} is missing: {remedy}", *[""] * 5] for client, remedy in left_out.items()]
+    return document.table(["client", "requests/s", "ratio", "CPU a request", "ratio", "of wrk"], rows)
+
+
+def section(rounds: dict[str, list[Round]], left_out: dict[str, str], server: str, arguments: argparse.Namespace) -> Section:
+    found = medians(rounds)
+    shared = "" if cores()[0] is not None else "; client and server share the only core"
+    how = (
+        f"{arguments.concurrency} in flight, pages of {arguments.size} bytes, medians of {arguments.rounds} rounds in turns, a core for "
+        f"the client and one for the server (`benchmarks/fetch.py`); server: {server}{shared}."
+    )
+    bars = [plots.Bar(CLIENTS[client], one.rate, f"{one.rate:.0f}/s", client in OURS) for client, one in found.items()]
+    plot = plots.bars("Requests a second on one core", "medians; longer is better", bars)
+    result = as_json(rounds, left_out, server)
+    return Section("fetch", "Fetching", how, table(found, left_out), {"fetch": plot}, verdicts(found), result)
 
 
 def as_json(rounds: dict[str, list[Round]], left_out: dict[str, str], server: str) -> dict[str, Any]:
@@ -207,19 +226,17 @@ def as_json(rounds: dict[str, list[Round]], left_out: dict[str, str], server: st
         "server": server,
         "clients": {client: one._asdict() | {"rounds": [each._asdict() for each in rounds[client]]} for client, one in found.items()},
         "missing": left_out,
-        "verdicts": [{"text": text, "met": met} for text, met in verdicts(found)],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    document.add_options(parser, rounds=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds that are counted of each client in each round")
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before those")
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--size", type=int, default=10_000, help="bytes of a page")
-    parser.add_argument("--aiohttp-python", default=sys.executable, help="the interpreter that has aiohttp, and uvloop for it")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--aiohttp-python", default=python_of("python"), help="the interpreter that has aiohttp, and uvloop for it")
     arguments = parser.parse_args()
     left_out = missing(arguments.aiohttp_python)
     clients = [client for client in CLIENTS if client not in left_out]
@@ -233,19 +250,7 @@ def main() -> None:
             rounds = measure(server.url, clients, client_core, folder, arguments)
         finally:
             server.stop()
-    if arguments.json:
-        print(json.dumps(as_json(rounds, left_out, what)))
-        return
-    shared = "" if client_core is not None else "; client and server share the only core"
-    print(
-        f"{arguments.concurrency} in flight, pages of {arguments.size} bytes, medians of {arguments.rounds} rounds; server: {what}{shared}"
-    )
-    found = medians(rounds)
-    print("\n".join(table(found)))
-    for client, remedy in left_out.items():
-        print(f"{CLIENTS[client]:<40} is missing: {remedy}")
-    for text, met in verdicts(found):
-        print(f"{'met    ' if met else 'NOT MET'} {text}")
+    document.deliver(section(rounds, left_out, what, arguments), arguments)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ prints a line for each step, and at the end the memory then relative to the memo
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,15 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
+import document  # noqa: E402
+import plots  # noqa: E402
+from document import Section, Verdict  # noqa: E402
 from processes import cost, family  # noqa: E402
 from sites.process import SiteProcess  # noqa: E402
 
 MEGABYTE = 1024 * 1024
+GROWTH = 1.15
+SHOWN = 1000  # pages from which the curve is drawn
 
 
 class Step(NamedTuple):
@@ -95,12 +99,34 @@ def around(steps: list[Step], pages: int) -> int:
     return totals[len(totals) // 2]
 
 
+def section(steps: list[Step], end: int, reference: int, arguments: argparse.Namespace) -> Section:
+    rows = []
+    for step in steps[:: max(1, len(steps) // 12)]:
+        memory = (step.main, step.workers, step.total)
+        rows.append([str(step.pages), f"{step.seconds:.1f} s", *(f"{size / MEGABYTE:.1f} MB" for size in memory)])
+    table = document.table(["pages", "after", "main", "workers", "all"], rows)
+    peak = max(step.total for step in steps)
+    how = (
+        f"A generated site of {arguments.pages} pages, served by Python on the same cores (`benchmarks/memory.py`): "
+        f"{arguments.pages / steps[-1].seconds:.0f} pages/s; peak {peak / MEGABYTE:.1f} MB of all processes together."
+    )
+    text = (
+        f"memory at the end / at {arguments.reference} pages: {end / MEGABYTE:.1f} / {reference / MEGABYTE:.1f} MB = {end / reference:.3f}"
+    )
+    told = [Verdict(f"{text} (at most {GROWTH})", end / reference <= GROWTH)]
+    result = {"reference": reference, "end": end, "ratio": end / reference, "peak": peak}
+    line = [(step.pages, step.total / MEGABYTE) for step in steps if step.pages >= SHOWN]
+    shown = {"all processes": line}
+    drawn = {"memory": plots.curves("Memory of a crawl", "both axes logarithmic", shown, across="pages", up="megabytes")} if line else {}
+    return Section("memory", "Memory against pages", how, table, drawn, told, result)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    document.add_options(parser, rounds=None)
     parser.add_argument("--pages", type=int, default=200_000)
     parser.add_argument("--reference", type=int, default=20_000, help="pages at which memory is taken as settled")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between two samples")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("options", nargs="*", help="options of crawl run, after --")
     arguments = parser.parse_args()
     options = arguments.options or ["--per-host", "64", "--delay", "0"]
@@ -109,18 +135,7 @@ def main() -> None:
     # The end is the last moment at which every process of the crawl was still there.
     whole = max(range(len(steps)), key=lambda index: (steps[index].workers > 0, index))
     reference, end = around(steps, arguments.reference), around(steps[: whole + 1], arguments.pages)
-    if arguments.json:
-        print(json.dumps({"reference": reference, "end": end, "ratio": end / reference, "peak": max(step.total for step in steps)}))
-        return
-    for step in steps[:: max(1, len(steps) // 20)]:
-        print(
-            f"{step.pages:>8} pages {step.seconds:7.1f} s   main {step.main / MEGABYTE:6.1f} MB   "
-            f"workers {step.workers / MEGABYTE:6.1f} MB   all {step.total / MEGABYTE:6.1f} MB"
-        )
-    print(f"{arguments.pages / steps[-1].seconds:.0f} pages/s; peak {max(step.total for step in steps) / MEGABYTE:.1f} MB")
-    print(
-        f"memory at the end / at {arguments.reference} pages: {end / MEGABYTE:.1f} / {reference / MEGABYTE:.1f} MB = {end / reference:.3f}"
-    )
+    document.deliver(section(steps, end, reference, arguments), arguments)
 
 
 if __name__ == "__main__":

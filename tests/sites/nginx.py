@@ -34,6 +34,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{ root {docroot}; index index.html; autoindex off; }}
+        {server}
     }}
 }}
 """
@@ -53,12 +54,12 @@ class Request(NamedTuple):
 
 
 class Nginx:
-    """A running nginx. `url` ends with a slash, `log` is its access log."""
+    """A running nginx. `url` ends with a slash, `log` is its access log; `server` are further directives for its one server."""
 
-    def __init__(self, docroot: Path, prefix: Path) -> None:
+    def __init__(self, docroot: Path, prefix: Path, server: str = "") -> None:
         self.prefix = prefix
         self.log = prefix / "access.log"
-        self._process, self.port = _start(docroot, prefix)
+        self._process, self.port = _start(docroot, prefix, server)
         self.url = f"http://127.0.0.1:{self.port}/"
 
     @property
@@ -86,7 +87,7 @@ def _read_line(line: str) -> Request:
     return Request(float(ended), float(took), int(status), method, uri, host, content_type)
 
 
-def _start(docroot: Path, prefix: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(docroot: Path, prefix: Path, server: str) -> tuple[subprocess.Popen[bytes], int]:
     program = nginx_program()
     if program is None:
         raise FileNotFoundError("nginx is not installed: apt-get install nginx-light")
@@ -95,7 +96,8 @@ def _start(docroot: Path, prefix: Path) -> tuple[subprocess.Popen[bytes], int]:
         port = free_port()
         config = prefix / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""  # root's worker must reach the files of a private folder
-        config.write_text(CONFIG.format(prefix=prefix, port=port, docroot=docroot, user=user, mime_types=MIME_TYPES), encoding="utf-8")
+        text = CONFIG.format(prefix=prefix, port=port, docroot=docroot, user=user, mime_types=MIME_TYPES, server=server)
+        config.write_text(text, encoding="utf-8")
         process = subprocess.Popen(
             [program, "-p", str(prefix), "-c", str(config), "-e", str(prefix / "error.log")],
             stdin=subprocess.DEVNULL,
