@@ -26,6 +26,10 @@ class RecentKeys:
             self._old = self._young
             self._young = set()
 
+    def generations(self) -> tuple[set[int], set[int]]:
+        """Return the keys, in two sets that are only to be looked at: for many look-ups at once."""
+        return self._young, self._old
+
     def clear(self) -> None:
         """Forget all: some keys were noted for a hand-over that did not take place."""
         self._young = set()

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory
-from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 import crawler
 from crawler.parse.frames import SOCKET_BUFFER, Answer, AnswerReader, FrameError, Setup, setup_frame
 
+_READ: Final = 64 * 1024
+_IOVECS: Final = 64  # pieces given to the kernel at once; it takes 1024 at most
 _REAP_INTERVAL: Final = 0.01
 _REAP_PATIENCE: Final = 50  # times the interval, before a child without a socket is killed
 
@@ -33,21 +34,30 @@ class ChildReactor(Protocol):
     def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Any:
         """Call later; as in Twisted's IReactorTime."""
 
-    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
-        """Adopt a connected socket; as in Twisted's IReactorSocket."""
+    def addReader(self, reader: Any) -> None:
+        """Watch a descriptor; this and the others as in Twisted's IReactorFDSet."""
+
+    def addWriter(self, writer: Any) -> None:
+        """Watch a descriptor until more can be written."""
+
+    def removeReader(self, reader: Any) -> None:
+        """Watch no longer."""
+
+    def removeWriter(self, writer: Any) -> None:
+        """Watch no longer."""
 
 
 OnAnswer = Callable[[Answer, bytes], None]
 
 
 class Child:
-    """Starts a worker process at once, or raises OSError; `connect` adopts its socket."""
+    """Starts a worker process at once, or raises OSError; `connect` takes its socket into use."""
 
     def __init__(self, reactor: ChildReactor, setup: Setup) -> None:
         self._reactor = reactor
         self._setup = setup
         self._patience = _REAP_PATIENCE
-        self._protocol: _AnswerProtocol | None = None
+        self._wire: _Wire | None = None
         self._ours, theirs = socket.socketpair()
         with theirs:
             for end in (self._ours, theirs):
@@ -61,27 +71,24 @@ class Child:
         self.pid = self._process.pid
 
     def connect(self, on_answer: OnAnswer, on_end: Callable[[str], None]) -> None:
-        """Adopt the socket and send the setup.
+        """Have the reactor watch the socket, and send the setup.
 
         `on_answer` is called for every answer; `on_end` once, after the process has ended and been reaped, with how it ended:
         ``died with signal 9``, ``exited with status 1``, ``sent a broken answer``.
         """
         self._on_end = on_end
-        self._protocol = _AnswerProtocol(on_answer, self._closed)
-        with self._ours:
-            self._ours.setblocking(False)
-            self._reactor.adoptStreamConnection(self._ours.fileno(), socket.AF_UNIX, _OneProtocol(self._protocol))
+        self._wire = _Wire(self._reactor, self._ours, on_answer, self._closed)
         self.write([setup_frame(self._setup)])
 
     def write(self, pieces: list[bytes]) -> None:
         """Send a frame; what the socket does not take now is kept, so the caller limits how much is on its way."""
-        if self._protocol is not None and self._protocol.transport is not None:
-            self._protocol.transport.writeSequence(pieces)
+        if self._wire is not None:
+            self._wire.write(pieces)
 
     def close(self) -> None:
         """Close the socket: a worker that is idle leaves at once, one that parses leaves after its page."""
-        if self._protocol is not None and self._protocol.transport is not None:
-            self._protocol.transport.abortConnection()
+        if self._wire is not None:
+            self._wire.close()
 
     def kill(self) -> None:
         """Send SIGKILL, unless the process has been reaped."""
@@ -99,45 +106,95 @@ class Child:
         self._reactor.callLater(_REAP_INTERVAL, self._closed, broken)
 
 
-class _AnswerProtocol(TwistedProtocol):
-    """Turns a worker's bytes into answers, and closes the connection on one that it cannot trust."""
+@implementer(IReadWriteDescriptor)
+class _Wire:
+    """The parent's end of the socket, watched by the reactor: what is written leaves at once, and later only what did not fit.
 
-    transport: Any
+    A transport of Twisted's would write a turn later, from a copy, and ask to be told when it may: twice the time for each page.
+    """
 
-    def __init__(self, on_answer: OnAnswer, on_closed: Callable[[bool], None]) -> None:
-        self._reader = AnswerReader()
+    def __init__(self, reactor: ChildReactor, sock: socket.socket, on_answer: OnAnswer, on_closed: Callable[[bool], None]) -> None:
+        """`on_closed` is called once, when the worker has closed its end or this one was closed: for an answer that it cannot trust?"""
+        self._reactor = reactor
+        self._sock = sock
         self._on_answer = on_answer
         self._on_closed = on_closed
-        self._broken = False
+        self._answers = AnswerReader()
+        self._unsent: list[bytes] = []
+        self._open = True
+        sock.setblocking(False)
+        reactor.addReader(self)
 
-    def dataReceived(self, data: bytes) -> None:
+    def fileno(self) -> int:
+        """Return the descriptor, -1 once it is closed."""
+        return self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        """Say who it is, to Twisted's log."""
+        return "parse worker"
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Send, or keep, all of it; what is written to a worker that has gone is lost, and `on_closed` follows."""
+        if not self._open:
+            return
+        if self._unsent:
+            self._unsent += pieces
+            return
+        self._unsent = self._send(pieces)
+        if self._unsent:
+            self._reactor.addWriter(self)
+
+    def doWrite(self) -> None:
+        """The socket takes more."""
+        self._unsent = self._send(self._unsent[:_IOVECS]) + self._unsent[_IOVECS:]
+        if not self._unsent:
+            self._reactor.removeWriter(self)
+
+    def doRead(self) -> None:
         """Hand on every answer that is complete."""
-        if self._broken:
+        try:
+            data = self._sock.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
             return
         try:
-            for answer, payload in self._reader.feed(data):
+            for answer, payload in self._answers.feed(data):
                 self._on_answer(answer, payload)
         except (FrameError, msgspec.DecodeError):
-            self._broken = True
-            if self.transport is not None:
-                self.transport.abortConnection()
+            self.close(broken=True)
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002
-        """The worker has closed its end, or is gone."""
-        self._on_closed(self._broken)
+    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002
+        """The reactor stops, or sees that the worker is gone."""
+        self.close()
 
+    def close(self, *, broken: bool = False) -> None:
+        """Close it, once."""
+        if not self._open:
+            return
+        self._open = False
+        self._unsent.clear()
+        self._reactor.removeReader(self)
+        self._reactor.removeWriter(self)
+        self._sock.close()
+        self._reactor.callLater(0, self._on_closed, broken)
 
-class _OneProtocol(Factory):
-    """`adoptStreamConnection` asks a factory for the protocol; there is one already."""
-
-    noisy = False
-
-    def __init__(self, protocol: _AnswerProtocol) -> None:
-        self._only = protocol
-
-    def buildProtocol(self, addr: IAddress | None) -> TwistedProtocol:  # noqa: ARG002
-        """Return the one protocol."""
-        return self._only
+    def _send(self, pieces: list[bytes]) -> list[bytes]:
+        """Return what the socket did not take."""
+        try:
+            sent = self._sock.sendmsg(pieces)
+        except BlockingIOError:
+            return pieces
+        except OSError:  # the other end is closed: the next read tells
+            return []
+        for index, piece in enumerate(pieces):
+            if sent < len(piece):
+                return [piece[sent:], *pieces[index + 1 :]]
+            sent -= len(piece)
+        return []
 
 
 def _start(descriptor: int) -> subprocess.Popen[bytes]:

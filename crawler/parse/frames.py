@@ -29,6 +29,8 @@ MAX_ANSWER_BODY: Final = 63 * 1024 * 1024
 SOCKET_BUFFER: Final = 1024 * 1024
 """Bytes of kernel buffer asked for, each way: a usual page goes in one write."""
 
+_READ_AHEAD: Final = 256 * 1024
+
 _PAGE_HEAD: Final = struct.Struct("!II")  # length of the header, length of the body
 _ANSWER_HEAD: Final = struct.Struct("!BI")  # Answer, length of the payload
 
@@ -102,64 +104,86 @@ def page_frame(page: ToParse) -> list[bytes]:
         raise FrameError(str(error)) from error
     if len(header) > MAX_HEADER or len(page.body) > MAX_BODY:
         raise FrameError(f"page of {len(page.body)} bytes with {len(header)} bytes of header")
-    return [_PAGE_HEAD.pack(len(header), len(page.body)), header, page.body]
+    return [_PAGE_HEAD.pack(len(header), len(page.body)) + header, page.body]
 
 
-def read_setup(sock: socket.socket) -> Setup | None:
-    """Block until the setup has arrived; None when the parent has gone."""
-    frame = _read_frame(sock)
-    return None if frame is None else _setup_decoder.decode(frame[0])
+class PageReader:
+    """A worker's end of the stream: reads ahead, so that pages that lie in the socket together cost one call.
 
-
-def read_page(sock: socket.socket) -> ToParse | None:
-    """Block until a page has arrived; None when the parent has gone.
-
-    Raises FrameError when a length exceeds its limit, msgspec.DecodeError when the header is not one.
+    Both methods block until what they return has arrived, return None when the parent has gone, and raise FrameError when a length
+    exceeds its limit, msgspec.DecodeError when a header is not one.
     """
-    frame = _read_frame(sock)
-    if frame is None:
-        return None
-    header = _header_decoder.decode(frame[0])
-    return ToParse(
-        header.url,
-        header.kind,
-        header.content_type,
-        header.encodings,
-        frame[1],
-        header.want_links,
-        header.want_body,
-        header.only_new_links,
-    )
 
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._ahead = memoryview(bytearray(_READ_AHEAD))
+        self._start = 0
+        self._end = 0
 
-def _read_frame(sock: socket.socket) -> tuple[bytes, bytes] | None:
-    head = _read_exactly(sock, _PAGE_HEAD.size)
-    if head is None:
-        return None
-    header_length, body_length = _PAGE_HEAD.unpack(head)
-    if header_length > MAX_HEADER or body_length > MAX_BODY:
-        raise FrameError(f"frame of {header_length} + {body_length} bytes")
-    header = _read_exactly(sock, header_length)
-    body = _read_exactly(sock, body_length)
-    return None if header is None or body is None else (header, body)
+    def setup(self) -> Setup | None:
+        """Return the setup, which comes first."""
+        frame = self._frame()
+        return None if frame is None else _setup_decoder.decode(frame[0])
 
-
-def _read_exactly(sock: socket.socket, length: int) -> bytes | None:
-    """Return `length` bytes, or None at the end of the stream."""
-    if length == 0:
-        return b""
-    data = sock.recv(length, socket.MSG_WAITALL)
-    if len(data) == length:
-        return data
-    pieces = [data]
-    missing = length - len(data)
-    while missing:
-        data = sock.recv(missing, socket.MSG_WAITALL)
-        if not data:
+    def page(self) -> ToParse | None:
+        """Return the next page."""
+        frame = self._frame()
+        if frame is None:
             return None
-        pieces.append(data)
-        missing -= len(data)
-    return b"".join(pieces)
+        header = _header_decoder.decode(frame[0])
+        return ToParse(
+            header.url,
+            header.kind,
+            header.content_type,
+            header.encodings,
+            frame[1],
+            header.want_links,
+            header.want_body,
+            header.only_new_links,
+        )
+
+    def _frame(self) -> tuple[bytes, bytes] | None:
+        if not self._fill(_PAGE_HEAD.size):
+            return None
+        header_length, body_length = _PAGE_HEAD.unpack_from(self._ahead, self._start)
+        self._start += _PAGE_HEAD.size
+        if header_length > MAX_HEADER or body_length > MAX_BODY:
+            raise FrameError(f"frame of {header_length} + {body_length} bytes")
+        header = self._take(header_length)
+        body = None if header is None else self._take(body_length)
+        return None if header is None or body is None else (header, body)
+
+    def _take(self, length: int) -> bytes | None:
+        if length <= len(self._ahead):
+            if not self._fill(length):
+                return None
+            self._start += length
+            return bytes(self._ahead[self._start - length : self._start])
+        pieces = [bytes(self._ahead[self._start : self._end])]
+        missing = length - len(pieces[0])
+        self._start = self._end = 0
+        while missing:
+            data = self._sock.recv(missing, socket.MSG_WAITALL)
+            if not data:
+                return None
+            pieces.append(data)
+            missing -= len(data)
+        return b"".join(pieces)
+
+    def _fill(self, length: int) -> bool:
+        """Read until `length` bytes are ahead, no more than there is place for; False at the end of the stream."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._start + length > len(self._ahead):
+            rest = bytes(self._ahead[self._start : self._end])
+            self._ahead[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        while self._end - self._start < length:
+            count = self._sock.recv_into(self._ahead[self._end :])
+            if not count:
+                return False
+            self._end += count
+        return True
 
 
 def answer_frame(answer: Answer, payload: bytes = b"") -> bytes:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.model import PageLink
-from crawler.parse.links import References, Resolver
+from crawler.parse.links import Lately, References
 from crawler.parse.refresh import refresh_target
 from crawler.policy.directives import combine, meta_directives
 from crawler.url import canonicalise
@@ -27,6 +27,10 @@ MAX_DIRECTIVE: Final = 100
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # but for those that are white space
 _HYPERLINKS: Final = frozenset(("a", "area"))
 _HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")
+_NO_REFERENCES: Final = frozenset(
+    ("stylesheet", "icon", "shortcut icon", "apple-touch-icon", "manifest", "preload", "modulepreload", "prefetch", "search")
+)
+"""Relations of link elements that are never references, as most documents spell them: they need no closer look."""
 
 
 def _tag_ids(names: tuple[str, ...]) -> dict[int, str]:
@@ -78,10 +82,11 @@ class _Head:
 
     def link(self, attributes: dict[str, str | None], references: References) -> None:
         """Take a link element; one that leads to a document is a reference."""
+        relation = attributes.get("rel")
         href = attributes.get("href")
-        relations = (attributes.get("rel") or "").lower().split()
-        if not href:
+        if not relation or relation in _NO_REFERENCES or not href:
             return
+        relations = relation.lower().split()
         if "canonical" in relations and self.canonical is None:
             self.canonical = href
         media_type = (attributes.get("type") or "").partition(";")[0].strip().lower()
@@ -94,8 +99,8 @@ class _Head:
         self.robots = combine(self.robots, said)
 
 
-def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_links: bool) -> Document:
-    """Read an HTML document, valid UTF-8, fetched from canonical `url`.
+def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_links: bool, lately: Lately | None = None) -> Document:
+    """Read an HTML document, valid UTF-8, fetched from canonical `url`; `lately` is what is remembered from one to the next.
 
     Raises nothing for what a document contains, but MemoryError or selectolax's error when memory ends.
     """
@@ -106,7 +111,7 @@ def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_lin
     if root is not None:
         _walk(root, head, references)
     base = _base_url(head.base, url)
-    links, dropped = references.resolve(Resolver(base)) if want_links else ([], 0)
+    links, dropped = references.resolve(base, lately or Lately()) if want_links else ([], 0)
     return Document(
         title=head.title or None,
         description=head.description,
@@ -121,7 +126,7 @@ def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_lin
 
 def _walk(root: LexborNode, head: _Head, references: References) -> None:
     """Visit the whole tree once: a walk of a large tree is bound by memory, and one for each tag costs as much again."""
-    wanted = _TAGS
+    wanted, followed = _TAGS, references.followed
     for node in root.traverse():
         tag = wanted.get(node.tag_id)
         if tag is None:
@@ -129,7 +134,7 @@ def _walk(root: LexborNode, head: _Head, references: References) -> None:
         if tag in _HYPERLINKS:
             attributes = node.attributes
             href = attributes.get("href")
-            if href is not None:
+            if href is not None and href not in followed:
                 rel = attributes.get("rel")
                 references.add(href, rel is not None and "nofollow" in rel.lower().split())
         elif tag == "meta":
@@ -173,4 +178,7 @@ def _in_svg(node: LexborNode) -> bool:
 
 def _clean(text: str, limit: int) -> str | None:
     """Collapse white space, drop control characters, which a terminal would obey, and cut; None when nothing is left."""
+    collapsed = " ".join(text.split())
+    if collapsed.isprintable():  # as nearly all are: no control characters in it
+        return collapsed[:limit].rstrip() or None
     return " ".join(_CONTROLS.sub("", text).split())[:limit].rstrip() or None

@@ -12,6 +12,7 @@ from crawler.model import Kind, Parsed
 from crawler.parse import charset, html
 from crawler.parse.decode import decode
 from crawler.parse.frames import MAX_ANSWER_BODY, Setup, ToParse
+from crawler.parse.links import Lately
 from crawler.parse.sitemap import read_sitemap
 
 _HTML_TYPES: Final = frozenset(("text/html", "application/xhtml+xml"))
@@ -22,8 +23,8 @@ _HTML_START: Final = re.compile(
 )  # https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type
 
 
-def parse_page(page: ToParse, setup: Setup) -> Parsed:
-    """Decode a body and read its links and metadata, if it is of a type that has any.
+def parse_page(page: ToParse, setup: Setup, lately: Lately | None = None) -> Parsed:
+    """Decode a body and read its links and metadata, if it is of a type that has any; `lately` saves work from one page to the next.
 
     Raises nothing for what the page contains; MemoryError, RecursionError and selectolax's error when it is too much.
     """
@@ -39,20 +40,22 @@ def parse_page(page: ToParse, setup: Setup) -> Parsed:
     if page.kind is Kind.SITEMAP:
         parsed = _sitemap(body, digest, page, decoded.notes)
     elif is_html or (not media_type and _HTML_START.match(body)):
-        parsed = _document(body, digest, page, setup, decoded.notes)
+        parsed = _document(body, digest, page, setup, decoded.notes, lately=lately)
     else:
         parsed = Parsed(bytes=len(body), digest=digest, charset=charset.from_content_type(page.content_type), notes=decoded.notes)
     return replace(parsed, body=body) if page.want_body else parsed
 
 
-def _document(body: bytes, digest: str, page: ToParse, setup: Setup, notes: list[str]) -> Parsed:
+def _document(body: bytes, digest: str, page: ToParse, setup: Setup, notes: list[str], *, lately: Lately | None) -> Parsed:
     name, source = charset.determine(body, page.content_type)
     text, clean = charset.to_utf8(body, name)
     if source in ("content", "default") and not body.isascii():
         notes = [*notes, f"charset from {source}"]
     if not clean:
         notes = [*notes, f"bytes that are not {name}"]
-    document = html.extract(text, page.url, agent_token=setup.agent_token, max_links=setup.max_links, want_links=page.want_links)
+    document = html.extract(
+        text, page.url, agent_token=setup.agent_token, max_links=setup.max_links, want_links=page.want_links, lately=lately
+    )
     return Parsed(
         bytes=len(body),
         digest=digest,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -19,62 +20,74 @@ import msgspec
 from selectolax.lexbor import SelectolaxError
 
 from crawler.model import Parsed, Reason
-from crawler.parse.frames import Answer, FrameError, Setup, ToParse, answer_frame, read_page, read_setup
-from crawler.parse.links import Reported
+from crawler.parse.frames import Answer, FrameError, PageReader, Setup, ToParse, answer_frame
+from crawler.parse.links import Lately, Reported
 from crawler.parse.page import parse_page
 
 _PR_SET_PDEATHSIG: Final = 1
 _OOM_SCORE: Final = "500"  # of 1000: the kernel takes a worker before the crawl
 _PAGE: Final = resource.getpagesize()
+_CHECK_AFTER: Final = 256 * 1024  # decoded bytes after which a worker looks at its memory again
+_PAGE_OVERHEAD: Final = 4096  # bytes that each page counts beyond its own
+_GARBAGE: Final = 20_000  # objects more than before, after which the collector looks for cycles; parsing makes none
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
+_KEPT_FREE: Final = 16 * 1024 * 1024
+_MAPPED_ALONE: Final = 1024 * 1024
 
 
 def main(arguments: list[str]) -> int:
     """Serve the socket whose descriptor is the only argument until it ends."""
     sock = socket.socket(fileno=int(arguments[0]))
     _follow_parent()
-    setup = read_setup(sock)
+    pages = PageReader(sock)
+    setup = pages.setup()
     if setup is None:
         return 0
+    _tune_memory()
     memory = _Memory()
     _limit_address_space(memory.address_space() + setup.page_memory)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        _serve(sock, setup, memory)
+        _serve(sock, pages, setup, memory)
     return 0
 
 
-def _serve(sock: socket.socket, setup: Setup, memory: _Memory) -> None:
-    encoder, reported = msgspec.msgpack.Encoder(), Reported()
+def _serve(sock: socket.socket, pages: PageReader, setup: Setup, memory: _Memory) -> None:
+    encoder, reported, lately = msgspec.msgpack.Encoder(), Reported(), Lately()
     ceiling = memory.resident() + setup.page_memory // 2
+    unchecked = 0
     sock.sendall(answer_frame(Answer.READY))
     for served in range(1, setup.recycle_after + 1):
         try:
-            page = read_page(sock)
+            page = pages.page()
         except MemoryError:  # not even the body fits
-            payload, intact = encoder.encode(_too_hungry(setup)), False
+            payload, intact, size = encoder.encode(_too_hungry(setup)), False, 0
         else:
             if page is None:
                 return
-            payload, intact = _answer(page, setup, encoder, reported)
+            payload, intact, size = _answer(page, setup, encoder, reported, lately)
             del page
-        last = not intact or served == setup.recycle_after or memory.resident() > ceiling
+        unchecked += size + _PAGE_OVERHEAD
+        last = not intact or served == setup.recycle_after
+        if unchecked > _CHECK_AFTER:  # it costs a hundredth of a page to ask
+            last, unchecked = last or memory.resident() > ceiling, 0
         sock.sendall(answer_frame(Answer.PARSED_LAST if last else Answer.PARSED, payload))
         if last:
             return
 
 
-def _answer(page: ToParse, setup: Setup, encoder: msgspec.msgpack.Encoder, reported: Reported) -> tuple[bytes, bool]:
-    """Parse a page whatever comes; also say whether this process is as good as before."""
+def _answer(page: ToParse, setup: Setup, encoder: msgspec.msgpack.Encoder, reported: Reported, lately: Lately) -> tuple[bytes, bool, int]:
+    """Parse a page whatever comes; also say whether this process is as good as before, and how many bytes the page had."""
     intact = False
     try:
-        parsed = parse_page(page, setup)
-        return encoder.encode(reported.only_new(parsed) if page.only_new_links else parsed), True
+        parsed = parse_page(page, setup, lately)
+        return encoder.encode(reported.only_new(parsed) if page.only_new_links else parsed), True, parsed.bytes
     except (MemoryError, SelectolaxError):
         failed = _too_hungry(setup)
     except RecursionError:
         failed = Parsed(reason=Reason.PARSE, detail="nested too deeply")
     except Exception as error:  # a fault of ours: it is to cost this page and be told, not to stop the worker
         failed, intact = Parsed(reason=Reason.INTERNAL, detail=_where(error)), True
-    return encoder.encode(failed), intact
+    return encoder.encode(failed), intact, _CHECK_AFTER
 
 
 def _too_hungry(setup: Setup) -> Parsed:
@@ -102,6 +115,21 @@ class _Memory:
     def resident(self) -> int:
         """Return how many bytes of it are in memory."""
         return int(os.pread(self._statm, 256, 0).split()[1]) * _PAGE
+
+
+def _tune_memory() -> None:
+    """Keep what a page of usual size needs from one page to the next: a fifth of a page's time went to the kernel, for memory given back.
+
+    What a large page needed beyond that is given back after it. Best effort: another C library has other ways.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE, 10, 10)
+    with contextlib.suppress(OSError, AttributeError):
+        tune = ctypes.CDLL(None).mallopt
+        tune(_M_MMAP_THRESHOLD, _MAPPED_ALONE)
+        tune(_M_TRIM_THRESHOLD, _KEPT_FREE)
+        tune(_M_TOP_PAD, _KEPT_FREE // 32)
 
 
 def _limit_address_space(limit: int) -> None:
