@@ -1,53 +1,61 @@
-"""The disk side of the frontier: the statements that the writer thread runs inside its transactions.
-
-A batch crosses into SQL as one JSON parameter and comes back as one JSON value: each row that crosses alone would hand
-the interpreter lock to and fro with the busy reactor thread.
-"""
+"""The disk side of the frontier: the statements that the writer thread runs inside its transactions."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import xxhash
 from msgspec import Struct
 
+from crawler.frontier import fresh
+from crawler.frontier.fresh import SLICES, Fresh, slice_of_host
+from crawler.frontier.keys import REHASHES, rehash
+from crawler.frontier.rows import read_rows, write_rows
 from crawler.frontier.window import Place
 from crawler.model import Kind, Outcome, Task, Via
-from crawler.url import fingerprint
 from crawler.url import host as url_host
 
-SCHEMA: Final = """
-CREATE TABLE urls (
-  key INTEGER PRIMARY KEY,   -- fingerprint of url
+SCHEMA: Final = (
+    """
+CREATE TABLE urls (           -- every URL ever admitted, in that order; changed later by retries and shorter paths alone
+  id INTEGER PRIMARY KEY,     -- its place in the order of admission, `Task.seq`
+  key INTEGER NOT NULL,
   url TEXT NOT NULL,
-  state INTEGER NOT NULL,    -- State
+  host INTEGER NOT NULL,
+  rank INTEGER NOT NULL,      -- depth at which it was queued
+  state INTEGER NOT NULL,     -- State, but for DONE
   kind INTEGER NOT NULL,
   via TEXT NOT NULL,
   depth INTEGER NOT NULL,
   hops INTEGER NOT NULL,
-  referrer TEXT,
-  outcome TEXT,
-  line INTEGER               -- where its record begins in records.jsonl
-);
-CREATE TABLE queue (
-  host INTEGER NOT NULL,
-  rank INTEGER NOT NULL,
-  seq INTEGER NOT NULL,
-  key INTEGER NOT NULL,
+  referrer,                   -- id of a page, or a URL
   attempts INTEGER NOT NULL DEFAULT 0,
-  not_before REAL NOT NULL DEFAULT 0,  -- seconds since the epoch
-  PRIMARY KEY (host, rank, seq)
-) WITHOUT ROWID;
+  not_before REAL NOT NULL DEFAULT 0  -- seconds since the epoch
+);
+CREATE INDEX seed_redirects ON urls (id) WHERE via = 'redirect' AND depth = 0;
+CREATE TABLE done (
+  id INTEGER PRIMARY KEY,
+  outcome TEXT NOT NULL,
+  line INTEGER NOT NULL       -- where its record begins in records.jsonl
+);
+CREATE VIEW known AS
+  SELECT u.id, u.key, u.url, iif(d.id IS NULL, u.state, 1) AS state, u.depth, u.via, u.attempts, d.outcome, d.line,
+    iif(typeof(u.referrer) = 'integer', (SELECT r.url FROM urls r WHERE r.id = u.referrer), u.referrer) AS referrer
+  FROM urls u LEFT JOIN done d ON d.id = u.id;
 CREATE TABLE hosts (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
-  admitted INTEGER NOT NULL DEFAULT 0,
   paused_until REAL NOT NULL DEFAULT 0  -- seconds since the epoch
+);
+CREATE TABLE tallies (        -- URLs of each host
+  host INTEGER PRIMARY KEY,
+  admitted INTEGER NOT NULL,
+  done INTEGER NOT NULL
 );
 CREATE TABLE edges (          -- kept under a depth limit only: where a shorter path must be passed on
   key INTEGER PRIMARY KEY,
@@ -55,10 +63,23 @@ CREATE TABLE edges (          -- kept under a depth limit only: where a shorter 
   far BLOB NOT NULL           -- JSON: keys of targets one deeper (links)
 );
 """
+    + fresh.SCHEMA
+)
 
-REHASHES: Final = 64
-"""Keys that a URL may have: its fingerprint, and others for when that is another URL's."""
-
+_HEAD: Final = (
+    f"SELECT * FROM (SELECT rank, seq FROM %s WHERE slice = h.id % {SLICES} AND host = h.id AND (rank, seq) > (j.rank, j.seq)"
+    " ORDER BY rank, seq LIMIT {most})"
+)
+_READ_QUEUES: Final = (  # one value for each host: a row that crosses alone costs more
+    "WITH j (number, name, rank, seq) AS (VALUES {rows}) SELECT j.number, (SELECT json_group_array(json_array("
+    "u.key, u.url, u.kind, u.depth, u.via,"
+    " iif(typeof(u.referrer) = 'integer', (SELECT r.url FROM urls r WHERE r.id = u.referrer), u.referrer),"
+    " u.hops, u.attempts, q.rank, q.seq, u.not_before)) FROM ("
+    + _HEAD.replace("%s", "fresh_queue")
+    + " UNION ALL "
+    + _HEAD.replace("%s", "queue")
+    + " ORDER BY rank, seq LIMIT {most}) q CROSS JOIN urls u ON u.id = q.seq) FROM j JOIN hosts h ON h.name = j.name"
+)
 _HOSTS_REMEMBERED: Final = 65_536  # ids of hosts in memory; others are looked up
 _ENCODE: Final = msgspec.json.encode
 _DECODE: Final = msgspec.json.decode
@@ -112,15 +133,13 @@ class SqliteFrontier:
         self._host_id = lru_cache(maxsize=_HOSTS_REMEMBERED)(self._find_host)
         stored = connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()
         self._seq = int(stored[0]) if stored else 0
+        self._fresh = Fresh(connection)
+        self._pages: dict[str | None, int] = {}  # URLs of the batch's pages: what their links are stored with as referrer
 
     @property
     def seq(self) -> int:
         """The last place given out; the caller stores it as meta `seq` in the same transaction."""
         return self._seq
-
-    def _json(self, sql: str, *parameters: Any) -> Any:
-        """Run a statement whose single result is a JSON text."""
-        return _DECODE(self._db.execute(sql, parameters).fetchone()[0])
 
     # -- admission -----------------------------------------------------------------------------------------------
 
@@ -129,6 +148,7 @@ class SqliteFrontier:
         admitted = Admitted()
         while candidates:
             candidates = self._admit_distinct(candidates, admitted)
+        self._fresh.settle(self._seq)
         return admitted
 
     def _admit_distinct(self, candidates: Iterable[Candidate], admitted: Admitted) -> list[Candidate]:
@@ -151,21 +171,36 @@ class SqliteFrontier:
         return collided
 
     def _unseen(self, unique: dict[int, Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-        """Return the candidates that are not in the table, and those whose key another URL holds there."""
-        rows = _ENCODE([(key, candidate.url) for key, candidate in unique.items()]).decode()
-        found = self._json(
-            "SELECT json_group_array(json_array(c.key, c.taken)) FROM (SELECT j.value ->> 0 AS key, u.key IS NOT NULL AS taken"
-            " FROM json_each(?) j LEFT JOIN urls u ON u.key = j.value ->> 0 WHERE u.key IS NULL OR u.url <> j.value ->> 1) c",
-            rows,
+        """Return the candidates that are not known, and those whose key another URL holds."""
+        found = dict(
+            read_rows(
+                self._db,
+                "WITH j (key, url) AS (VALUES {rows}) SELECT j.key, u.id IS NOT NULL FROM j LEFT JOIN fresh f ON f.key = j.key"
+                " LEFT JOIN seen s ON s.key = j.key AND f.id IS NULL LEFT JOIN urls u ON u.id = coalesce(f.id, s.id)"
+                " WHERE u.id IS NULL OR u.url <> j.url",
+                [(key, candidate.url) for key, candidate in unique.items()],
+            )
         )
-        return [unique[key] for key, taken in found if not taken], [unique[key] for key, taken in found if taken]
+        new = [candidate for key, candidate in unique.items() if found.get(key) == 0]
+        return new, [unique[key] for key, taken in found.items() if taken]
+
+    def _ids(self, keys: Iterable[int]) -> dict[int, int]:
+        """Return the ids of those URLs that are known, by key."""
+        return dict(
+            read_rows(
+                self._db,
+                "WITH j (key) AS (VALUES {rows}) SELECT j.key, coalesce(f.id, s.id) AS found FROM j"
+                " LEFT JOIN fresh f ON f.key = j.key LEFT JOIN seen s ON s.key = j.key WHERE found IS NOT NULL",
+                [(key,) for key in keys],
+            )
+        )
 
     def _rekeyed(self, candidate: Candidate) -> Candidate:
         """Give a URL whose fingerprint is another URL's the first of its other keys that is free, or its own already."""
         for attempt in range(1, REHASHES):
             key = self._rehash(candidate.url, attempt)
-            row = self._db.execute("SELECT url FROM urls WHERE key = ?", (key,)).fetchone()
-            if row is None or row[0] == candidate.url:
+            known = self._ids([key]).get(key)
+            if known is None or self._db.execute("SELECT url FROM urls WHERE id = ?", (known,)).fetchone()[0] == candidate.url:
                 return msgspec.structs.replace(candidate, key=key)
         raise AssertionError(f"no free key for {candidate.url}")
 
@@ -180,7 +215,7 @@ class SqliteFrontier:
                 continue
             left = room.get(candidate.host)
             if left is None:
-                row = self._db.execute("SELECT admitted FROM hosts WHERE name = ?", (candidate.host,)).fetchone()
+                row = self._db.execute("SELECT admitted FROM tallies WHERE host = ?", (self._host_id(candidate.host),)).fetchone()
                 left = self._host_budget - (row[0] if row else 0)
             if left > 0:
                 kept.append(candidate)
@@ -190,37 +225,38 @@ class SqliteFrontier:
         return kept
 
     def _insert(self, new: list[Candidate], admitted: Admitted) -> None:
-        if not new:
-            return
-        url_rows, queue_rows = [], []
-        grown: dict[str, int] = {}
+        urls, keys, places = [], [], []
+        grown: dict[int, int] = {}
+        page, page_id = None, None  # links of one page come together
         for c in new:
+            self._seq += 1
+            if c.referrer != page:
+                page, page_id = c.referrer, self._pages.get(c.referrer, c.referrer)
+            host = self._host_id(c.host)
             deep = self._depth is not None and c.depth > self._depth
-            url_rows.append((c.key, c.url, State.TOO_DEEP if deep else State.QUEUED, c.kind, c.via, c.depth, c.hops, c.referrer))
+            state = State.TOO_DEEP if deep else State.QUEUED
+            urls.append((self._seq, c.key, c.url, host, c.depth, state, c.kind, c.via, c.depth, c.hops, page_id))
+            keys.append((c.key, self._seq))
             if deep:
                 admitted.too_deep += 1
                 continue
-            self._seq += 1
-            queue_rows.append((self._host_id(c.host), c.depth, self._seq, c.key))
-            grown[c.host] = grown.get(c.host, 0) + 1
+            places.append((slice_of_host(host), host, c.depth, self._seq))
+            grown[host] = grown.get(host, 0) + 1
             admitted.tasks.append(
                 Task(c.key, c.url, c.host, c.kind, c.depth, c.via, c.referrer, c.hops, attempts=0, rank=c.depth, seq=self._seq)
             )
-        self._db.execute(
-            "INSERT INTO urls (key, url, state, kind, via, depth, hops, referrer) SELECT value ->> 0, value ->> 1, value ->> 2,"
-            " value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7 FROM json_each(?)",
-            (_ENCODE(url_rows).decode(),),
-        )
-        self._enqueue(queue_rows, grown)
+        write_rows(self._db, "INSERT INTO urls (id, key, url, host, rank, state, kind, via, depth, hops, referrer) VALUES {rows}", urls)
+        self._fresh.add_keys(keys)
+        self._fresh.add_places(places)
+        self._tally([(host, more, 0) for host, more in grown.items()])
 
-    def _enqueue(self, rows: list[tuple[int, int, int, int]], grown: dict[str, int]) -> None:
-        self._db.execute(
-            "INSERT INTO queue (host, rank, seq, key) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
-            (_ENCODE(rows).decode(),),
-        )
-        self._db.execute(
-            "UPDATE hosts SET admitted = admitted + (j.value ->> 1) FROM json_each(?) j WHERE hosts.id = j.value ->> 0",
-            (_ENCODE([(self._host_id(name), more) for name, more in grown.items()]).decode(),),
+    def _tally(self, rows: list[tuple[int, int, int]]) -> None:
+        """Add to what is counted of hosts: (id, admitted, done)."""
+        write_rows(
+            self._db,
+            "INSERT INTO tallies (host, admitted, done) VALUES {rows}"
+            " ON CONFLICT (host) DO UPDATE SET admitted = admitted + excluded.admitted, done = done + excluded.done",
+            rows,
         )
 
     def _find_host(self, name: str) -> int:
@@ -237,61 +273,65 @@ class SqliteFrontier:
         come within the limit, and goes on with the targets of those that have been crawled.
         """
         while depths:
-            known = self._json(
-                "SELECT json_group_array(json_array(u.key, u.depth, u.state)) FROM json_each(?) j JOIN urls u ON u.key = j.value",
-                _ENCODE(list(depths)).decode(),
+            ids = self._ids(depths)
+            known = read_rows(
+                self._db,
+                "WITH j (id) AS (VALUES {rows}) SELECT k.id, k.key, k.depth, k.state FROM j JOIN known k ON k.id = j.id",
+                [(number,) for number in ids.values()],
             )
-            shorter = [(key, depths[key], state) for key, depth, state in known if depths[key] < depth]
+            shorter = [(number, key, state) for number, key, depth, state in known if depths[key] < depth]
             if not shorter:
                 return
-            self._db.execute(
-                "UPDATE urls SET depth = j.value ->> 1 FROM json_each(?) j WHERE urls.key = j.value ->> 0",
-                (_ENCODE([(key, depth) for key, depth, _ in shorter]).decode(),),
-            )
+            self._db.executemany("UPDATE urls SET depth = ? WHERE id = ?", [(depths[key], number) for number, key, _ in shorter])
             limit = self._depth if self._depth is not None else 0
-            self._promote([key for key, depth, state in shorter if state == State.TOO_DEEP and depth <= limit], admitted)
-            depths = self._passed_on({key: depth for key, depth, state in shorter if state == State.DONE})
+            self._promote([number for number, key, state in shorter if state == State.TOO_DEEP and depths[key] <= limit], admitted)
+            depths = self._passed_on({key: depths[key] for _, key, state in shorter if state == State.DONE})
 
     def _passed_on(self, crawled: dict[int, int]) -> dict[int, int]:
         """Return the depths at which the targets of crawled pages are reached now."""
-        edges = self._json(
-            "SELECT json_group_array(json_array(e.key, json(e.near), json(e.far))) FROM json_each(?) j JOIN edges e ON e.key = j.value",
-            _ENCODE(list(crawled)).decode(),
+        edges = read_rows(
+            self._db,
+            "WITH j (key) AS (VALUES {rows}) SELECT e.key, e.near, e.far FROM j JOIN edges e ON e.key = j.key",
+            [(key,) for key in crawled],
         )
         reached: dict[int, int] = {}
         for key, near, far in edges:
             for targets, depth in ((near, crawled[key]), (far, crawled[key] + 1)):
-                for target in targets:
+                for target in _DECODE(targets):
                     reached[target] = min(depth, reached.get(target, depth))
         return reached
 
-    def _promote(self, keys: list[int], admitted: Admitted) -> None:
+    def _promote(self, ids: list[int], admitted: Admitted) -> None:
         """Queue URLs that were set aside as too deep."""
-        for key in keys:
-            row = self._db.execute("SELECT url, kind, via, depth, hops, referrer FROM urls WHERE key = ?", (key,)).fetchone()
-            url, kind, via, depth, hops, referrer = row
+        for number in ids:
+            key, url, kind, via, depth, hops, host, referrer = self._db.execute(
+                "SELECT u.key, u.url, u.kind, u.via, u.depth, u.hops, u.host, k.referrer FROM urls u JOIN known k ON k.id = u.id"
+                " WHERE u.id = ?",
+                (number,),
+            ).fetchone()
             candidate = Candidate(key, url, url_host(url), Kind(kind), Via(via), depth, hops, referrer)
             admitted.too_deep -= 1
             if not self._within_budget([candidate], admitted):
-                self._db.execute("DELETE FROM urls WHERE key = ?", (key,))
+                self._db.execute("DELETE FROM urls WHERE id = ?", (number,))
+                self._fresh.drop_key(key)
                 continue
-            self._seq += 1
-            self._db.execute("UPDATE urls SET state = ? WHERE key = ?", (State.QUEUED, key))
-            self._enqueue([(self._host_id(candidate.host), depth, self._seq, key)], {candidate.host: 1})
+            self._db.execute("UPDATE urls SET state = ?, rank = ? WHERE id = ?", (State.QUEUED, depth, number))
+            self._fresh.add_late_place(host, depth, number)
+            self._tally([(host, 1, 0)])
             admitted.tasks.append(
-                Task(key, url, candidate.host, Kind(kind), depth, Via(via), referrer, hops, attempts=0, rank=depth, seq=self._seq)
+                Task(key, url, candidate.host, Kind(kind), depth, Via(via), referrer, hops, attempts=0, rank=depth, seq=number)
             )
 
-    def parents_depth(self, keys: list[int]) -> dict[int, int]:
-        """Return the shortest depths known of pages: a shorter path may have been found since they were leased."""
-        rows = self._json(
-            "SELECT json_group_array(json_array(u.key, u.depth)) FROM json_each(?) j JOIN urls u ON u.key = j.value",
-            _ENCODE(keys).decode(),
+    def parents_depth(self, ids: list[int]) -> dict[int, int]:
+        """Return the shortest depths known of pages, by id: a shorter path may have been found since they were leased."""
+        return dict(
+            read_rows(
+                self._db, "WITH j (id) AS (VALUES {rows}) SELECT u.id, u.depth FROM j JOIN urls u ON u.id = j.id", [(n,) for n in ids]
+            )
         )
-        return dict(rows)
 
     def remember_edges(self, rows: list[tuple[int, list[int], list[int]]]) -> None:
-        """Store (page, targets at its own depth, targets one deeper) for later shorter paths."""
+        """Store (page, targets at its own depth, targets one deeper), all of them keys, for later shorter paths."""
         self._db.executemany(
             "INSERT OR REPLACE INTO edges (key, near, far) VALUES (?, ?, ?)", [(k, _ENCODE(n), _ENCODE(f)) for k, n, f in rows]
         )
@@ -300,21 +340,16 @@ class SqliteFrontier:
 
     def finish(self, rows: list[tuple[Task, Outcome, int]]) -> None:
         """Take leased URLs out of the queue and store their outcome and where their record begins."""
-        self._db.execute(
-            "DELETE FROM queue WHERE (host, rank, seq) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))",
-            (_ENCODE([(self._host_id(task.host), task.rank, task.seq) for task, _, _ in rows]).decode(),),
-        )
-        self._db.execute(
-            "UPDATE urls SET state = 1, outcome = j.value ->> 1, line = j.value ->> 2 FROM json_each(?) j WHERE urls.key = j.value ->> 0",
-            (_ENCODE([(task.key, outcome, line) for task, outcome, line in rows]).decode(),),
-        )
+        hosts = [self._host_id(task.host) for task, _, _ in rows]
+        self._fresh.drop_places([(slice_of_host(host), host, task.rank, task.seq) for host, (task, _, _) in zip(hosts, rows, strict=True)])
+        ends = sorted((task.seq, outcome, line) for task, outcome, line in rows)
+        write_rows(self._db, "INSERT INTO done (id, outcome, line) VALUES {rows}", ends)
+        self._tally([(host, 0, count) for host, count in Counter(hosts).items()])
+        self._pages = {task.url: task.seq for task, _, _ in rows}
 
     def postpone(self, task: Task, attempts: int, not_before: float) -> None:
         """Store that `task` was tried `attempts` times and waits until `not_before` (seconds since the epoch)."""
-        self._db.execute(
-            "UPDATE queue SET attempts = ?, not_before = ? WHERE host = ? AND rank = ? AND seq = ?",
-            (attempts, not_before, self._host_id(task.host), task.rank, task.seq),
-        )
+        self._db.execute("UPDATE urls SET attempts = ?, not_before = ? WHERE id = ?", (attempts, not_before, task.seq))
 
     def pause_host(self, host: str, until: float) -> None:
         """Store that `host` rests until `until` (seconds since the epoch)."""
@@ -325,39 +360,27 @@ class SqliteFrontier:
 
         Each comes with the time before which it must wait (seconds since the epoch, 0: now).
         """
-        rows = self._json(
-            "SELECT json_group_array(json_array(key, url, kind, depth, via, referrer, hops, attempts, rank, seq, not_before)) FROM ("
-            "SELECT q.key, u.url, u.kind, u.depth, u.via, u.referrer, u.hops, q.attempts, q.rank, q.seq, q.not_before FROM queue q"
-            " JOIN urls u ON u.key = q.key WHERE q.host = (SELECT id FROM hosts WHERE name = ?) AND (q.rank, q.seq) > (?, ?)"
-            " ORDER BY q.rank, q.seq LIMIT ?)",
-            host,
-            *after,
-            limit,
-        )
-        tasks = [
-            (Task(key, url, host, Kind(kind), depth, Via(via), referrer, hops, attempts, rank, seq), not_before)
-            for key, url, kind, depth, via, referrer, hops, attempts, rank, seq, not_before in rows
-        ]
-        return tasks, len(rows) < limit
+        return self.read_queues([(host, after, limit)])[0]
+
+    def read_queues(self, wanted: Sequence[tuple[str, Place, int]]) -> list[tuple[list[tuple[Task, float]], bool]]:
+        """Do what `read_queue` does for many hosts at once: a resumed crawl asks for all of them."""
+        most = max(limit for _, _, limit in wanted)
+        places = [(number, name, rank, seq) for number, (name, (rank, seq), _) in enumerate(wanted)]
+        found: list[list[tuple[Task, float]]] = [[] for _ in wanted]
+        for number, *values in read_rows(self._db, _READ_QUEUES.replace("{most}", str(most)), places):
+            for key, url, kind, depth, via, referrer, hops, attempts, rank, seq, not_before in _DECODE(values[0]):
+                task = Task(key, url, wanted[number][0], Kind(kind), depth, Via(via), referrer, hops, attempts, rank, seq)
+                found[number].append((task, not_before))
+        return [(rows[:limit], len(rows) < limit) for rows, (_, _, limit) in zip(found, wanted, strict=True)]
 
     def waiting_hosts(self) -> list[tuple[str, int, float]]:
         """Return (host, queued URLs, paused until) of every host that has any."""
         return self._db.execute(
-            "SELECT h.name, count(*), h.paused_until FROM queue q JOIN hosts h ON h.id = q.host GROUP BY q.host ORDER BY q.host"
+            "SELECT h.name, t.admitted - t.done, h.paused_until FROM tallies t JOIN hosts h ON h.id = t.host"
+            " WHERE t.admitted > t.done ORDER BY h.id"
         ).fetchall()
-
-
-def keys_of(url: str) -> list[int]:
-    """Return every key that a URL may be stored under, its fingerprint first."""
-    return [fingerprint(url), *(rehash(url, attempt) for attempt in range(1, REHASHES))]
-
-
-def rehash(url: str, attempt: int) -> int:
-    """Return the `attempt`-th other key of a URL, for when its fingerprint is another URL's."""
-    value: int = xxhash.xxh3_64_intdigest(url.encode(), seed=attempt)
-    return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def seed_redirects(connection: sqlite3.Connection) -> list[str]:
     """Return the URLs that seeds redirected to: they extend the scope of the crawl (`policy.admit.Door`)."""
-    return [url for (url,) in connection.execute("SELECT url FROM urls WHERE via = ? AND depth = 0", (Via.REDIRECT,))]
+    return [url for (url,) in connection.execute("SELECT url FROM urls WHERE via = 'redirect' AND depth = 0")]

@@ -16,7 +16,7 @@ EVERYTHING: Final[Place] = (1 << 62, 0)
 """The limit of a window that holds all of its host's queue."""
 
 _BUDGET: Final = 20_000  # tasks in memory over all hosts, as long as each host's share is at least _SMALLEST
-_SMALLEST: Final = 8
+_SMALLEST: Final = 2
 _LARGEST: Final = 2_000
 
 

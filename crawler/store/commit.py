@@ -7,25 +7,28 @@ the transactions, before the Deferreds of that batch fire.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from crawler.config import StoreSettings
-from crawler.errors import CrawlError, StoreError
+from crawler.errors import CrawlError
 from crawler.frontier.sqlite import Candidate, SqliteFrontier
 from crawler.frontier.window import Place
 from crawler.model import Kind, Link, Record, Task, Via
 from crawler.store.counters import Counters
+from crawler.store.faults import explained
 from crawler.store.home import Home
-from crawler.store.outputs import StreamOutput
+from crawler.store.outputs import JsonLines, StreamOutput, encoded
 from crawler.store.refused import Refusal, RefusedLinks
 from crawler.store.schema import write_meta
+
+_READS_AT_ONCE: Final = 256  # hosts
 
 
 class Completion(Struct, frozen=True):
@@ -216,25 +219,34 @@ class Writer:
     def _gather(self) -> tuple[Batch, Deferred[None] | None]:
         """Wait for a batch, and take those that came meanwhile along: a slow disk makes larger transactions."""
         batch: Batch = []
+        reads: list[tuple[Refill, Deferred[Any]]] = []
         while True:
             item = self._queue.get()
-            if isinstance(item, Deferred):
-                return batch, item
-            for operation, done in item:
+            closing = item if isinstance(item, Deferred) else None
+            for operation, done in item if isinstance(item, list) else ():
                 if isinstance(operation, Refill):
-                    self._serve_read(operation, done)
+                    reads.append((operation, done))
                 else:
                     batch.append((operation, done))
-            if len(batch) >= self._batch_pages or self._queue.empty():
-                return batch, None
+            idle = closing is not None or self._queue.empty()
+            if reads and (idle or len(reads) >= _READS_AT_ONCE or len(batch) >= self._batch_pages):
+                self._read_queues(reads)
+                reads = []
+            if idle or len(batch) >= self._batch_pages:
+                return batch, closing
 
-    def _serve_read(self, read: Refill, done: Deferred[Any]) -> None:
+    def _read_queues(self, reads: list[tuple[Refill, Deferred[Any]]]) -> None:
+        wanted = [(read.host, read.after, read.limit) for read, _ in reads]
+        self._read(lambda: self._frontier.read_queues(wanted), [done for _, done in reads])
+
+    def _read(self, act: Callable[[], list[Any]], waiting: list[Deferred[Any]]) -> None:
+        """Do what only this thread may, between two transactions; `act` returns a result for each that waits."""
         try:
-            result = self._frontier.read_queue(read.host, read.after, read.limit)
+            results = act()
         except Exception as error:
-            self._call(self._refuse, _explained(self._home, error), [done])
+            self._call(self._refuse, explained(self._home, error), waiting)
             return
-        self._call(self._acknowledge, None, [(done, result)])
+        self._call(self._acknowledge, None, list(zip(waiting, results, strict=True)))
 
     def _serve(self, batch: Batch) -> None:
         """Make a batch durable and tell the reactor; after a failure every later batch is refused, too."""
@@ -242,7 +254,7 @@ class Writer:
             try:
                 committed = self._transact([operation for operation, _ in batch])
             except Exception as error:  # a fault of ours, too, must end the crawl and not this thread, or all would wait for ever
-                self._broken = _explained(self._home, error)
+                self._broken = explained(self._home, error)
                 self._roll_back()
             else:
                 self._call(self._acknowledge, committed, [(done, None) for _, done in batch])
@@ -258,7 +270,7 @@ class Writer:
         completions = [operation for operation in operations if isinstance(operation, Completion)]
         counters = self._counters.copy()
         records = [completion.record for completion in completions]
-        lines = [self._home.records.encoder.encode([record]) for record in records]
+        lines = JsonLines.lines(records)
         places = self._append(records, lines)
         self._sync_files(bool(records))
         self._db.execute("BEGIN IMMEDIATE")
@@ -268,7 +280,7 @@ class Writer:
         self._commit()
         self._counters = counters
         for stream in self.streams if records else ():
-            stream.emit(stream.encoder.encode(records))
+            stream.emit(encoded(stream.encoder, records, lines))
         return Committed(tasks, counters)
 
     def _append(self, records: list[Record], lines: list[bytes]) -> list[int]:
@@ -281,7 +293,7 @@ class Writer:
         if records:
             self._home.records.append(b"".join(lines))
             for output in self._home.outputs:
-                output.append(output.encoder.encode(records))
+                output.append(encoded(output.encoder, records, lines))
         return places
 
     def _sync_files(self, any_records: bool) -> None:
@@ -337,19 +349,19 @@ class Writer:
 
     def _edges(self, completions: list[Completion]) -> list[Candidate]:
         """Under a depth limit: keep where each page leads, and count from the shortest path to it that is known by now."""
-        depths = self._frontier.parents_depth([completion.task.key for completion in completions])
+        depths = self._frontier.parents_depth([completion.task.seq for completion in completions])
         rows, found = [], []
         for completion in completions:
             if completion.task.kind is Kind.SITEMAP:  # its entries have a depth of their own
                 found += completion.candidates
                 continue
-            own = depths[completion.task.key]
+            own = depths[completion.task.seq]
             near: list[int] = []
             far: list[int] = []
             for candidate in completion.candidates:
                 here = candidate.via in (Via.REDIRECT, Via.CANONICAL)
                 (near if here else far).append(candidate.key)
-                found.append(_at_depth(candidate, own if here else own + 1))
+                found.append(replace(candidate, depth=own if here else own + 1))
             rows.append((completion.task.key, near, far))
         self._frontier.remember_edges(rows)
         return found
@@ -364,21 +376,3 @@ class Writer:
     def _store_counters(self, counters: Counters) -> None:
         counters.store(self._db)
         write_meta(self._db, "seq", self._frontier.seq)
-
-
-def _at_depth(candidate: Candidate, depth: int) -> Candidate:
-    return Candidate(candidate.key, candidate.url, candidate.host, candidate.kind, candidate.via, depth, candidate.hops, candidate.referrer)
-
-
-def _explained(home: Home, error: Exception) -> CrawlError:
-    """Return what to tell the user of an error while storing."""
-    if isinstance(error, CrawlError):
-        return error
-    if isinstance(error, (sqlite3.Error, OSError)):
-        locked = "locked" in str(error)
-        remedy = "end the other program that has it open" if locked else "free some space"
-        found: CrawlError = StoreError(f"{home.folder}: a commit did not reach the disk: {error}; {remedy} and run the same command again")
-    else:
-        found = CrawlError(f"internal error while storing: {error!r}")
-    found.__cause__ = error
-    return found

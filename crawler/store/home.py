@@ -325,6 +325,6 @@ def _delete(folder: Path) -> None:
     """Delete the crawl that a home holds; only files that are a home's own."""
     database = folder / DATABASE
     if database.exists():
-        schema.connect(database, create=True).close()  # refuses what is not a crawl's; one whose making was interrupted is
+        schema.connect(database, create=True, any_older=True).close()  # refuses what is not a crawl's; one whose making was interrupted is
     for name in sorted(_OWN - {LOCK}):
         (folder / name).unlink(missing_ok=True)

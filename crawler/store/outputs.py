@@ -51,7 +51,12 @@ class JsonLines:
 
     def encode(self, records: Iterable[Record]) -> bytes:
         """Return one line per record."""
-        return b"".join([_ENCODE(record) + b"\n" for record in records])
+        return b"".join(self.lines(records))
+
+    @staticmethod
+    def lines(records: Iterable[Record]) -> list[bytes]:
+        """Return the line of each record."""
+        return [_ENCODE(record) + b"\n" for record in records]
 
 
 class Csv:
@@ -77,6 +82,11 @@ def _cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
+
+
+def encoded(encoding: Encoder, records: list[Record], lines: list[bytes]) -> bytes:
+    """Return what an output gets: the record log's own lines where it has the same form."""
+    return b"".join(lines) if type(encoding) is JsonLines else encoding.encode(records)
 
 
 def encoder(name: str) -> Encoder:

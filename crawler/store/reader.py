@@ -6,13 +6,14 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from crawler.errors import HomeError
-from crawler.frontier.sqlite import State, keys_of, seed_redirects
+from crawler.frontier.fresh import settled
+from crawler.frontier.keys import keys_of
+from crawler.frontier.sqlite import State, seed_redirects
 from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
@@ -98,15 +99,18 @@ class HomeReader:
     def known(self, url: str) -> Known:
         """Return what is known of a canonical URL."""
         keys = msgspec.json.encode(keys_of(url)).decode()
-        row = self._db.execute(
-            "SELECT key, state, line, depth, via, referrer FROM urls WHERE key IN (SELECT value FROM json_each(?)) AND url = ?", (keys, url)
-        ).fetchone()
+        fresh = min(settled(self._db))  # beyond it, a URL may not be in the index yet
+        where = "SELECT state, line, depth, via, referrer, attempts FROM known WHERE url = ? AND "
+        row = (
+            self._db.execute(f"{where} id IN (SELECT id FROM seen WHERE key IN (SELECT value FROM json_each(?)))", (url, keys)).fetchone()
+            or self._db.execute(f"{where} id > ? AND key IN (SELECT value FROM json_each(?))", (url, fresh, keys)).fetchone()
+        )
         if row is None:
             return self._refused(url)
-        key, state, line, depth, via, referrer = row
+        state, line, depth, via, referrer, attempts = row
         name = State(state).name.lower()
         record = self._record_at(line) if state == State.DONE else None
-        return Known(url, name, record=record, depth=depth, via=via, referrer=referrer, attempts=self._attempts(key))
+        return Known(url, name, record=record, depth=depth, via=via, referrer=referrer, attempts=None if record else attempts)
 
     def _refused(self, url: str) -> Known:
         row = self._db.execute("SELECT rule, referrer FROM refused WHERE key = ? AND url = ?", (fingerprint(url), url)).fetchone()
@@ -120,10 +124,6 @@ class HomeReader:
                 return decode_record(path, log.readline())
         except OSError as error:
             raise unreadable(path, error) from error
-
-    def _attempts(self, key: int) -> int | None:
-        row: Any = self._db.execute("SELECT attempts FROM queue WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
 
 
 def _connect(database: Path) -> sqlite3.Connection:

@@ -59,7 +59,7 @@ class Disk:
         return Disk(self.path, **self.options)
 
     def states(self) -> dict[str, State]:
-        return {url: State(state) for url, state in self.connection.execute("SELECT url, state FROM urls")}
+        return {url: State(state) for url, state in self.connection.execute("SELECT url, state FROM known")}
 
     def queue(self, name: str, after: Place = START, limit: int = 1000) -> list[Task]:
         return [task for task, _ in self.frontier.read_queue(name, after, limit)[0]]
@@ -317,7 +317,7 @@ def test_under_a_depth_limit_the_set_is_a_breadth_first_crawls(graph: Graph, lim
                 waiting = [task for task, _ in writer._frontier.read_queue("a", START, 1000)[0]]
         far = distances(graph)
         assert sorted(crawled) == sorted(page(number) for number, distance in far.items() if distance <= limit)
-        rows = {url: (state, depth) for url, state, depth in home.connection.execute("SELECT url, state, depth FROM urls")}
+        rows = {url: (state, depth) for url, state, depth in home.connection.execute("SELECT url, state, depth FROM known")}
         within = {page(number): (State.DONE, distance) for number, distance in far.items() if distance <= limit}
         seen_from_within = {target for number in far if page(number) in within for target in led_to(graph[number])}
         just_beyond = {page(number): (State.TOO_DEEP, limit + 1) for number in seen_from_within if page(number) not in within}

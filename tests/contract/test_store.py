@@ -239,7 +239,7 @@ async def test_lines_stream_out_after_their_commit(tmp_path: Path) -> None:
 
     def write(data: bytes) -> None:
         with sqlite3.connect(tmp_path / "h" / "crawl.sqlite") as other:
-            done = other.execute("SELECT count(*) FROM urls WHERE state = 1").fetchone()[0]
+            done = other.execute("SELECT count(*) FROM done").fetchone()[0]
         other.close()
         seen.append((json.loads(data)["url"], done))
 
