@@ -33,9 +33,9 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
-    Benchmark("crawl-rust-doc", "crawl.py --rounds 5 --limit-slow 1000"),
-    Benchmark("crawl-python3.11-doc", "crawl.py --rounds 3 --limit-slow 500 --site python3.11-doc"),
-    Benchmark("crawl-postgresql-doc-15", "crawl.py --rounds 3 --limit-slow 500 --site postgresql-doc-15"),
+    Benchmark("crawl-rust-doc", "crawl.py --rounds 5 --limit-slow 2000"),
+    Benchmark("crawl-python3.11-doc", "crawl.py --rounds 3 --limit-slow 0 --site python3.11-doc"),
+    Benchmark("crawl-postgresql-doc-15", "crawl.py --rounds 3 --limit-slow 0 --site postgresql-doc-15"),
     Benchmark("small-pages", "small_pages.py --rounds 5"),
     Benchmark("features", "features.py --rounds 3"),
     Benchmark("execution-models", "execution_models.py --rounds 2"),

@@ -6,7 +6,8 @@
 The site is Debian's documentation behind an nginx of its own on loopback. Crawl runs with its default settings (records, robots.txt,
 politeness, exactness) except for `--delay 0 --per-host 64`; its time is from its first request in nginx's log to the end of its process.
 A peer's time ends with its last page already. Scrapy and Crawlee are slow and stop at `--limit-slow` pages; their rate is that after
-the first tenth of those. Whoever is missing is named, with what to install.
+the first tenth of those. A site's first pages may be its heaviest, as rust-doc's are: Crawl's rate over the same pages stands beside.
+Whoever is missing is named, with what to install.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Round(NamedTuple):
 
     pages: int
     rate: float
+    early: float  # pages/s over the pages to which slow ones are limited, without their first tenth; the rate when there is no limit
     cpu: float
     cpu_main: float
     resident: int
@@ -76,21 +78,31 @@ def pages_in(log: Path, offset: int) -> tuple[float, list[float]]:
     return began, sorted(found.values())
 
 
-def crawl_once(peer: Peer, start: str, log: Path, limit: int, timeout: float) -> Round:
-    """Run one crawler to its end. Raises SystemExit when it fails or finds nothing."""
+def rate_within(times: Sequence[float], first: int, last: int) -> float:
+    """Return pages/s from one page's end to another's, given by their places; 0 for a single page."""
+    last = min(last, len(times) - 1)
+    return (last - first) / max(1e-3, times[last] - times[first]) if last > first else 0.0
+
+
+def crawl_once(peer: Peer, start: str, log: Path, limit: int, timeout: float, *, early: int = 0) -> Round:
+    """Run one crawler to its end; `early` pages are those over which an early rate is wanted of one that goes on.
+
+    Raises SystemExit when it fails or finds nothing.
+    """
     offset = log.stat().st_size
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"PYTHONPATH": str(ROOT)} if peer.name == CRAWL else None
         spent = run(peer.command(start, limit), Path(folder), timeout, environment)
     began, times = pages_in(log, offset)
-    if spent.code not in peer.codes or len(times) < 2:
+    if spent.code not in peer.codes or not times:
         raise SystemExit(f"{peer.name} ended with {spent.code} after {len(times)} pages:\n{spent.stderr[-2000:]}")
-    first = len(times) // 10 if limit and peer.name != CRAWL else 0
-    last = spent.ended if peer.name == CRAWL else times[-1]
-    rate = (len(times) - first) / max(1e-3, last - (times[first] if first else began))
+    rate = len(times) / max(1e-3, (spent.ended if peer.name == CRAWL else times[-1]) - began)
+    window = early or limit
+    at_first = rate_within(times, window // 10, window) if window else rate
+    rate = at_first if limit and not early and peer.name != CRAWL else rate
     each = 1 / len(times)
     lag = summary_of(spent.stderr)["lag_p99"] if peer.name == CRAWL else None
-    return Round(len(times), rate, spent.cpu * each, spent.cpu_main * each, spent.resident, spent.share, lag)
+    return Round(len(times), rate, at_first, spent.cpu * each, spent.cpu_main * each, spent.resident, spent.share, lag)
 
 
 def summary_of(stderr: str) -> dict[str, Any]:
@@ -120,27 +132,44 @@ def verdicts(found: Mapping[str, Round]) -> list[Verdict]:
     return told
 
 
-def as_table(crawlers: Sequence[Peer], rounds: Mapping[str, Sequence[Round]]) -> str:
+HEADER = (
+    *("crawler", "pages", "pages/s", "from-to", "Crawl/it", "same pages"),
+    *("CPU a page", "main process", "memory", "PSS", "what it does"),
+)
+
+
+def as_table(crawlers: Sequence[Peer], rounds: Mapping[str, Sequence[Round]], limit: int) -> str:
     """Return the table; a ratio is of the medians."""
-    header = ["crawler", "pages", "pages/s", "from-to", "Crawl/it", "CPU a page", "main process", "memory", "PSS", "what it does"]
-    mine, rows = medians(rounds[CRAWL]).rate, []
+    rows, ours = [], medians(rounds[CRAWL])
     for peer in crawlers:
-        if not (seen := rounds.get(peer.name)):
-            rows.append([peer.name, "missing", *[""] * 7, peer.remedy])
-            continue
-        one, rates = medians(seen), [each.rate for each in seen]
-        memory = [f"{size / MEGABYTE:.0f} MB" for size in (one.resident, one.share)]
-        main = f"{one.cpu_main / MICROSECOND:.0f} µs" if peer.name == CRAWL else ""
-        times = f"{mine / one.rate:.1f}" if peer.name != CRAWL else ""
-        rates_told = [f"{one.rate:.0f}", f"{min(rates):.0f}-{max(rates):.0f}"]
-        cpu = f"{one.cpu / MICROSECOND:.0f} µs"
-        rows.append([f"{peer.name} {peer.version}", f"{one.pages:.0f}", *rates_told, times, cpu, main, *memory, peer.does])
-    return document.table(header, rows)
+        if seen := rounds.get(peer.name):
+            rows.append([f"{peer.name} {peer.version}", *cells(seen, ours, peer, limit), peer.does])
+        else:
+            rows.append([peer.name, "missing", *[""] * 8, peer.remedy])
+    return document.table(HEADER, rows)
+
+
+def cells(seen: Sequence[Round], ours: Round, peer: Peer, limit: int) -> list[str]:
+    """Return a crawler's figures."""
+    one, rates = medians(seen), [each.rate for each in seen]
+    cpu, main = f"{one.cpu / MICROSECOND:.0f} µs", f"{one.cpu_main / MICROSECOND:.0f} µs" if peer.name == CRAWL else ""
+    memory = [f"{size / MEGABYTE:.0f} MB" for size in (one.resident, one.share)]
+    if not finds_the_site(one, ours, limited=bool(limit) and peer.name in SLOW):
+        return [f"{one.pages:.0f}", "too few", "", "", "", "", "", *memory]
+    same = f"{ours.early / one.early:.1f}" if limit and peer.name in SLOW and one.early else ""
+    ratio = f"{ours.rate / one.rate:.1f}" if peer.name != CRAWL else ""
+    return [f"{one.pages:.0f}", f"{one.rate:.0f}", f"{min(rates):.0f}-{max(rates):.0f}", ratio, same, cpu, main, *memory]
+
+
+def finds_the_site(one: Round, ours: Round, *, limited: bool) -> bool:
+    """Tell whether a crawler finds at least half of what we find, so that its figures mean something."""
+    return limited or one.pages >= ours.pages / 2
 
 
 def as_plots(site: str, found: Mapping[str, Round]) -> dict[str, str]:
     """Return the bars of rates, and of CPU time and memory."""
-    order = sorted(found, key=lambda name: -found[name].rate)
+    told = [name for name, one in found.items() if finds_the_site(one, found[CRAWL], limited=name in SLOW)]
+    order = sorted(told, key=lambda name: -found[name].rate)
 
     def drawn(title: str, note: str, value: Any, text: str) -> str:
         rows = [plots.Bar(name, value(found[name]), text.format(value(found[name])), name == CRAWL) for name in order]
@@ -168,7 +197,8 @@ def measure(crawlers: Sequence[Peer], site: Path, arguments: argparse.Namespace)
                     if peer.version is None:
                         continue
                     limit = arguments.limit_slow if peer.name in SLOW else arguments.pages if peer.can_stop else 0
-                    one = crawl_once(peer, f"{nginx.url}index.html", nginx.log, limit, arguments.timeout)
+                    early = 0 if peer.name in SLOW else arguments.limit_slow
+                    one = crawl_once(peer, f"{nginx.url}index.html", nginx.log, limit, arguments.timeout, early=early)
                     rounds.setdefault(peer.name, []).append(one)
                     told = f"{peer.name}: {one.pages} pages, {one.rate:.0f}/s, {one.cpu / MICROSECOND:.0f} µs CPU a page"
                     print(told, file=sys.stderr, flush=True)
@@ -179,7 +209,10 @@ def measure(crawlers: Sequence[Peer], site: Path, arguments: argparse.Namespace)
 
 def section(crawlers: Sequence[Peer], rounds: Mapping[str, Sequence[Round]], arguments: argparse.Namespace) -> Section:
     found = {name: medians(seen) for name, seen in rounds.items()}
-    limit = f"Scrapy and Crawlee stop at {arguments.limit_slow} pages, their rate is that after the first tenth of them. "
+    limit = (
+        f"Scrapy and Crawlee stop at {arguments.limit_slow} pages, their rate is that after the first tenth of them; "
+        '"same pages" is the ratio over just these. '
+    )
     how = (
         f"{arguments.site} behind nginx on loopback, 64 requests in flight, medians of {arguments.rounds} rounds in turns "
         f"(`benchmarks/crawl.py --site {arguments.site}`). Crawl with its defaults but `--delay 0 --per-host 64`, from its first request "
@@ -190,7 +223,7 @@ def section(crawlers: Sequence[Peer], rounds: Mapping[str, Sequence[Round]], arg
     title = f"A whole site: {arguments.site}"
     result = {"crawlers": {name: one._asdict() for name, one in found.items()}, "missing": [p.name for p in crawlers if p.version is None]}
     drawn = as_plots(arguments.site, found)
-    return Section(f"crawl-{arguments.site}", title, how, as_table(crawlers, rounds), drawn, told, result)
+    return Section(f"crawl-{arguments.site}", title, how, as_table(crawlers, rounds, arguments.limit_slow), drawn, told, result)
 
 
 def main() -> None:

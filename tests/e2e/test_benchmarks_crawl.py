@@ -73,11 +73,11 @@ def test_crawl_names_whoever_is_missing_and_writes_its_section(without_peers: di
 def test_crawl_judges_by_the_medians() -> None:
     import crawl
 
-    ours = [crawl.Round(100, rate, 800e-6, 240e-6, 300, 200, 0.01) for rate in (1.0, 3600.0, 4000.0)]
+    ours = [crawl.Round(100, rate, rate, 800e-6, 240e-6, 300, 200, 0.01) for rate in (1.0, 3600.0, 4000.0)]
     found = {
         "crawl": crawl.medians(ours),
-        "Scrapy": crawl.Round(100, 100.0, 0.01, 0.01, 299, 299, None),
-        "spider-rs (Rust)": crawl.Round(100, 1900.0, 0.001, 0.001, 1, 1, None),
+        "Scrapy": crawl.Round(100, 100.0, 100.0, 0.01, 0.01, 299, 299, None),
+        "spider-rs (Rust)": crawl.Round(100, 1900.0, 1900.0, 0.001, 0.001, 1, 1, None),
     }
     told = crawl.verdicts(found)
     assert found["crawl"].rate == 3600
@@ -97,6 +97,29 @@ def test_pages_are_counted_once_and_errors_not_at_all(tmp_path: Path) -> None:
         "12.0 0.5 200 GET /a.html h text/html\n13.0 0.5 404 GET /b.html h text/html\n14.0 0.5 200 GET /c.html h text/html\n"
     )
     assert crawl.pages_in(log, len(old)) == (8.5, [11.0, 14.0])
+
+
+def test_an_early_rate_is_that_of_the_pages_within_its_window() -> None:
+    import crawl
+
+    times = [0.0, 1.0, 2.0, 2.5, 3.0, 100.0]
+    assert crawl.rate_within(times, 2, 4) == 2.0
+    assert crawl.rate_within(times, 0, 50) == 0.05
+    assert crawl.rate_within([1.0], 0, 50) == 0.0
+
+
+def test_who_finds_too_little_is_not_compared() -> None:
+    import crawl
+    import peers
+
+    ours, lost = crawl.Round(1000, 2000.0, 1500.0, 1e-3, 1e-4, 1, 1, 0.01), crawl.Round(1, 9e9, 9e9, 1.0, 1.0, 1, 1, None)
+    slow = crawl.Round(100, 50.0, 30.0, 1e-2, 1e-2, 1, 1, None)
+    known = [peers.Peer(name, "1.0", "", lambda *_: [], "all", True) for name in ("crawl", "spider-rs (Rust)", "Scrapy")]
+    table = crawl.as_table(known, {"crawl": [ours], "spider-rs (Rust)": [lost], "Scrapy": [slow]}, 100).splitlines()
+    assert [cell.strip() for cell in table[3].split("|")][2:5] == ["1", "too few", ""]
+    assert [cell.strip() for cell in table[4].split("|")][2:7] == ["100", "50", "50-50", "40.0", "50.0"]
+    drawn = crawl.as_plots("site", {"crawl": ours, "spider-rs (Rust)": lost, "Scrapy": slow})
+    assert ["spider-rs" in plot for plot in drawn.values()] == [False] * 3
 
 
 def test_small_pages_are_all_crawled() -> None:
