@@ -106,7 +106,9 @@ def machine() -> str:
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     kind = f"{cores} cores ({_processor()}), {memory:.0f} GB, {system}, Linux {platform.release().split('-')[0]}"
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in OURS)
-    return f"Machine: {kind}; the servers run on the same cores. Crawl on Python {platform.python_version()}, {versions}."
+    nginx = version_of(["/usr/sbin/nginx", "-v"]) or version_of(["nginx", "-v"])
+    served = f" Pages served by nginx {nginx}." if nginx else ""
+    return f"Machine: {kind}; the servers run on the same cores. Crawl on Python {platform.python_version()}, {versions}.{served}"
 
 
 def _processor() -> str:
@@ -124,6 +126,12 @@ def version_of(command: Sequence[str], pattern: str = r"(\d+(?:\.\d+)+)") -> str
         return None
     found = re.search(pattern, done.stdout + done.stderr)
     return found[1] if found and not done.returncode else None
+
+
+def versions_of(python: str, *packages: str) -> str:
+    """Return the versions of those packages that an interpreter has, in words; empty when it has none."""
+    found = [(name, version_of([python, "-c", f"from importlib.metadata import version; print(version({name!r}))"])) for name in packages]
+    return ", ".join(f"{name} {version}" for name, version in found if version)
 
 
 def crawl_version() -> str:

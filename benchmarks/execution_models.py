@@ -127,10 +127,11 @@ def as_plots(models: Sequence[str], found: dict[tuple[str, int], Found], argumen
 def section(
     models: Sequence[str], missing: str, found: dict[tuple[str, int], Found], problems: Sequence[str], arguments: argparse.Namespace
 ) -> Section:
+    library = document.versions_of(arguments.requests_python, "requests") or "requests"
     wait = f"{arguments.seconds:g} s"
     how = (
         f"Every page takes its server {wait}, medians of {arguments.rounds} rounds in turns (`benchmarks/execution_models.py`): "
-        "one after another and a thread each with requests, the reactor with treq over Twisted's Agent and over ours, "
+        f"one after another and a thread each with {library}, the reactor with treq over Twisted's Agent and over ours, "
         "as the crawler calls it. One after another is left out where it would take more than "
         f"{arguments.longest:g} s: it takes the number times {wait}.\n\n"
         "The work is waiting, so what counts is what a waiting request costs. In sequence it costs all the time there is. A thread "

@@ -209,10 +209,12 @@ def table(found: dict[str, Round], left_out: dict[str, str]) -> str:
 
 def section(rounds: dict[str, list[Round]], left_out: dict[str, str], server: str, arguments: argparse.Namespace) -> Section:
     found = medians(rounds)
+    peers = document.versions_of(arguments.aiohttp_python, "aiohttp", "uvloop")
+    told = f"Peers: {peers}." if peers else ""
     shared = "" if cores()[0] is not None else "; client and server share the only core"
     how = (
         f"{arguments.concurrency} in flight, pages of {arguments.size} bytes, medians of {arguments.rounds} rounds in turns, a core for "
-        f"the client and one for the server (`benchmarks/fetch.py`); server: {server}{shared}."
+        f"the client and one for the server (`benchmarks/fetch.py`); server: {server}{shared}. {told}".rstrip()
     )
     bars = [plots.Bar(CLIENTS[client], one.rate, f"{one.rate:.0f}/s", client in OURS) for client, one in found.items()]
     plot = plots.bars("Requests a second on one core", "medians; longer is better", bars)
