@@ -116,7 +116,7 @@ def run(command: Sequence[str], cwd: Path, timeout: float, env: dict[str, str] |
         process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=told, stderr=complaints)
         limit = threading.Timer(timeout, process.kill)
         limit.start()
-        watch = Watch(process.pid)
+        watch = Watch(process.pid, interval=0.1)
         # Where the process has ended but is not waited for, /proc still has its own times apart from its children's.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         ended = time.time()
