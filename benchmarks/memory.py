@@ -115,7 +115,7 @@ def section(steps: list[Step], end: int, reference: int, arguments: argparse.Nam
     )
     told = [Verdict(f"{text} (at most {GROWTH})", end / reference <= GROWTH)]
     result = {"reference": reference, "end": end, "ratio": end / reference, "peak": peak}
-    line = [(step.pages, step.total / MEGABYTE) for step in steps if step.pages >= SHOWN]
+    line = [(step.pages, step.total / MEGABYTE) for step in steps if step.pages >= SHOWN and step.workers]
     shown = {"all processes": line}
     drawn = {"memory": plots.curves("Memory of a crawl", "both axes logarithmic", shown, across="pages", up="megabytes")} if line else {}
     return Section("memory", "Memory against pages", how, table, drawn, told, result)
