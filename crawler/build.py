@@ -30,8 +30,9 @@ from crawler.policy.admit import DEPTH_RULE, Door, make_door
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
 from crawler.recent import RecentKeys
-from crawler.store.commit import Admission, Writer
+from crawler.store.commit import Admission, Committed, Writer
 from crawler.store.home import Home
+from crawler.store.outbox import Outbox
 from crawler.store.outputs import StreamOutput, encoder
 from crawler.store.refused import Refusal
 from crawler.visit import Parts, Visitor, candidate
@@ -49,16 +50,18 @@ def build_crawl(
     on_stall: Callable[[float, str], None] | None = None,
     resolver: Resolves | None = None,
     session: Session | None = None,
+    outbox: Outbox | None = None,
 ) -> Engine:
     """Put a crawl together in an open home whose files are open; `Engine.run` starts it.
 
     `stream` takes each record's line once it is durable. `on_stall(seconds, stack)` is told when the reactor was held up.
     `resolver` stands in for the system's; it is closed with the crawl. `session` is that of the job's settings, if it was made before.
+    `outbox` is given where this is one of several processes of a crawl: see `crawler.shards`.
     """
     settings = job.settings
     scope, polite = settings.scope, settings.politeness
     token, now = product_token(polite.user_agent), reactor.seconds()
-    door = make_door(job.seeds, settings, seed_redirects(home.connection), year=time.gmtime().tm_year)
+    door = _make_door(job, home, outbox)
     frontier = SqliteFrontier(home.connection, depth=scope.depth, host_budget=scope.max_pages_per_host)
     floor = now + polite.delay if home.resumed else 0.0  # the last run may have asked any host just now
     politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
@@ -66,18 +69,16 @@ def build_crawl(
     robots = _restore_robots(home, settings, token, politeness, now)
     fetcher = _make_fetcher(reactor, job, resolver or Resolver(reactor), session)
     pool = ParsePool(reactor, settings.parse, token)
-    writer = Writer(home, frontier, settings.store, reactor, keep_edges=scope.depth is not None)
-    writer.admits = lambda link: door.admit(link) in (None, DEPTH_RULE)
-    if stream is not None:
-        writer.streams.append(StreamOutput(encoder(stream_format), stream))
+    writer = _make_writer(reactor, settings, home, frontier, door)
+    writer.streams += [StreamOutput(encoder(stream_format), stream)] if stream is not None else []
     recent = RecentKeys() if scope.depth is None else None
     parts = Parts(fetcher.fetch, pool.parse, writer.submit, time.time, lambda: deferLater(reactor, 0))
     errands = RobotsErrands(parts, robots=robots, door=door, sitemaps=scope.sitemaps)
-    return Engine(
+    engine = Engine(
         clock=reactor,
         wall=time.time,
         settings=settings,
-        seeds=_seeds(job, door),
+        seeds=_seeds(job, door, outbox),
         writer=writer,
         window=window,
         politeness=politeness,
@@ -88,6 +89,33 @@ def build_crawl(
         lag=LagMeter(reactor, threshold=settings.service.stall_threshold, on_stall=on_stall),
         closers=[fetcher.close, pool.stop],
     )
+    return _connected(engine, outbox, writer, door)
+
+
+def _make_door(job: Job, home: Home, outbox: Outbox | None) -> Door:
+    extensions = seed_redirects(home.connection) if outbox is None else outbox.extensions()
+    return make_door(job.seeds, job.settings, extensions, year=time.gmtime().tm_year)
+
+
+def _make_writer(reactor: Any, settings: Settings, home: Home, frontier: SqliteFrontier, door: Door) -> Writer:
+    writer = Writer(home, frontier, settings.store, reactor, keep_edges=settings.scope.depth is not None)
+    writer.admits = lambda link: door.admit(link) in (None, DEPTH_RULE)
+    return writer
+
+
+def _connected(engine: Engine, outbox: Outbox | None, writer: Writer, door: Door) -> Engine:
+    """Let `outbox` take what is others', know the scope, and hear of every transaction, after the engine."""
+    if outbox is None:
+        return engine
+    writer.outbox, outbox.is_seed, outbox.extend = outbox, door.is_seed, door.extend
+    first = writer.on_committed
+
+    def both(committed: Committed) -> None:
+        first(committed)
+        outbox.on_committed()
+
+    writer.on_committed = both
+    return engine
 
 
 def _make_fetcher(reactor: Any, job: Job, resolver: Resolves, session: Session | None) -> Fetcher:
@@ -104,9 +132,9 @@ def _make_fetcher(reactor: Any, job: Job, resolver: Resolves, session: Session |
     )
 
 
-def _seeds(job: Job, door: Door) -> Admission:
+def _seeds(job: Job, door: Door, outbox: Outbox | None) -> Admission:
     candidates, refused = [], []
-    for url in job.seeds:
+    for url in job.seeds if outbox is None else filter(lambda url: outbox.owns(urls.host(url)), job.seeds):
         link = Link(url, Via.SEED, 0)
         rule = door.admit(link)
         if rule is None:

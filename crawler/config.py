@@ -111,6 +111,7 @@ class ServiceSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The process itself."""
 
     reactor: Reactor = "default"
+    processes: Annotated[int, Meta(ge=1, le=64)] = 1
     stop_timeout: Seconds = 10.0
     stall_threshold: PositiveSeconds = 0.1
 

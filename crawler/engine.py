@@ -24,7 +24,7 @@ from crawler.parse.pool import ParsePool
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache
 from crawler.rate import Rate
-from crawler.store.commit import Admission, Committed, Completion, HostPause, Postponement, Refill, StateChange, Writer
+from crawler.store.commit import Admission, Committed, Completion, HostPause, Operation, Postponement, Refill, StateChange, Writer
 from crawler.traffic import Traffic
 from crawler.visit import Visitor
 
@@ -68,6 +68,10 @@ class Engine:
         self._pool = pool
         self._lag = lag
         self._closers = list(closers)
+        self.page_limit = settings.scope.max_pages
+        """Pages after which nothing is leased; None: no limit. May be raised while the crawl runs, see `go_on`."""
+        self.on_idle: Callable[[], bool] = lambda: False
+        """Asked when there is nothing left to do here; true: more may come from other processes of this crawl."""
         self._state = "new"
         self._why = "done"
         self._error: CrawlError | None = None
@@ -125,6 +129,18 @@ class Engine:
         self._writer.hurry()
         self._check_end()
 
+    def take_in(self, operation: Operation, then: Callable[[Any], object]) -> None:
+        """Have an operation from outside done, and call `then` with its result once it is durable, unless the crawl ends before."""
+        if self._state in ("running", "draining"):
+            self._writer.submit(operation).addCallback(then).addCallbacks(lambda _: self._check_end(), self._fail)
+            if not self._leases:
+                self._writer.hurry()
+
+    def go_on(self) -> None:
+        """Look again whether something can be done, or all is over: what was asked of `on_idle`, or `page_limit`, is another now."""
+        self._pump_soon()
+        self._check_end()
+
     def _submit(self, operation: Admission | StateChange | HostPause) -> None:
         self._writer.submit(operation).addCallbacks(lambda _: self._check_end(), self._fail)
 
@@ -142,7 +158,7 @@ class Engine:
         if self._state not in ("running", "draining") or self._leases:
             return
         if self._state == "running":
-            if self._writer.backlog or (self._window.queued and self._pages_left() > 0):
+            if self._writer.backlog or (self._window.queued and self.pages_left > 0) or self.on_idle():
                 return
             self._why = "max_pages" if self._window.queued else "done"
         self._end("finished" if self._state == "running" else "stopped")
@@ -172,15 +188,16 @@ class Engine:
 
     # -- leasing -------------------------------------------------------------------------------------------------
 
-    def _pages_left(self) -> int:
-        limit = self._settings.scope.max_pages
-        return 1 << 62 if limit is None else limit - self._writer.counters.pages - self._leased_pages
+    @property
+    def pages_left(self) -> int:
+        """Pages that may still be leased."""
+        return 1 << 62 if self.page_limit is None else self.page_limit - self._writer.counters.pages - self._leased_pages
 
     def _has_room(self) -> bool:
         return self._traffic.free and self._may_lease()
 
     def _may_lease(self) -> bool:
-        return self._pool.has_room and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages and self._pages_left() > 0
+        return self._pool.has_room and self._writer.backlog < _STORE_AHEAD * self._settings.store.commit_pages and self.pages_left > 0
 
     def _pump(self) -> None:
         """Lease while there is room and a host whose time has come; then set the timer for the next one."""

@@ -17,6 +17,7 @@ SOURCE = ROOT / "crawler"
 FLOORS = {
     "cli": 11,
     "service": 10,
+    "shards": 10,
     "build": 9,
     "engine": 8,
     "errands": 7,

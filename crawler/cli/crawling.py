@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -46,6 +46,16 @@ class Stalls:
         self._next_report = self._clock() + STALL_REPORTS
         message = f"the reactor stalled for {seconds * 1000:.0f} ms in {innermost_line(stack)}"
         self._report.note("stall", f"{message}\n{stack}" if self._stacks else message, seconds=round(seconds, 3))
+
+
+class Stoppable(Protocol):
+    """A crawl that can be stopped before its end, and resumed."""
+
+    def drain(self, timeout: float) -> None:
+        """Stop within `timeout` seconds."""
+
+    def abort(self) -> None:
+        """Stop at once."""
 
 
 def innermost_line(stack: str) -> str:
@@ -98,27 +108,29 @@ def crawl_to_end(
         report.watch(reactor, engine.snapshot)
         return engine.run()
 
-    def on_signal(count: int) -> None:
-        _stop(engine, report, count, stop_timeout)
-
     gc.freeze()  # what is loaded by now stays: looking through it again and again would cost the reactor 50 ms each time
     before = gc.get_threshold()
     gc.set_threshold(50_000, 20, 100)  # what a page leaves is freed without the collector: it need not look so often
     try:
         with profiled(profile):
-            return run_until(reactor, start, on_signal)
+            return run_until(reactor, start, stop_in_steps(engine, report, stop_timeout))
     finally:
         gc.set_threshold(*before)
         report.close()
 
 
-def _stop(engine: Engine, report: Report, count: int, stop_timeout: float) -> None:
-    if count == 1:
-        report.note("stopping", f"Stopping: requests in flight get {format_duration(stop_timeout)} to end. Ctrl-C again stops at once.")
-        engine.drain(stop_timeout)
-    else:
-        report.note("stopping", "Stopping at once.")
-        engine.abort()
+def stop_in_steps(crawl: Stoppable, report: Report, stop_timeout: float) -> Callable[[int], None]:
+    """Return what to do on signals: at the first one the crawl is drained, at the second called off."""
+
+    def on_signal(count: int) -> None:
+        if count == 1:
+            report.note("stopping", f"Stopping: requests in flight get {format_duration(stop_timeout)} to end. Ctrl-C again stops at once.")
+            crawl.drain(stop_timeout)
+        else:
+            report.note("stopping", "Stopping at once.")
+            crawl.abort()
+
+    return on_signal
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from crawler.cli.files import give_usual_mode, refuse_unwritable
 from crawler.cli.quantities import plural
 from crawler.errors import Exit, StoreError, UsageError
 from crawler.model import Outcome, Record
+from crawler.shards.reader import open_reader
 from crawler.store.outputs import FORMATS, encoder, format_of
-from crawler.store.reader import HomeReader
 
 _BATCH: Final = 1_000  # records encoded at once
 
@@ -38,7 +38,7 @@ _BATCH: Final = 1_000  # records encoded at once
 def command(home: str, form: str | None, output: str, overwrite: bool, outcomes: tuple[str, ...]) -> Exit:
     """Write the records of the crawl in the folder HOME."""
     encoding = encoder(form or format_of(output))
-    reader = HomeReader(Path(home))
+    reader = open_reader(Path(home))
     try:
         records = (record for record in reader.records() if not outcomes or record.outcome in outcomes)
         if output == "-" and sys.stdout is None:

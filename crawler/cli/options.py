@@ -289,6 +289,13 @@ def _connection_options() -> Section:
 def _process_options() -> Section:
     return Section(
         "How it runs",
+        SettingOption(
+            "--processes",
+            key="service.processes",
+            type=click.IntRange(1, 64),
+            metavar="N",
+            help="Processes that share the hosts, each with a reactor; for many cores and many hosts.",
+        ),
         SettingOption("--workers", key="parse.workers", type=_COUNT, metavar="N", help="Processes that parse pages; 0 is the default."),
         SettingOption("--page-time", key="parse.page_time", type=Duration(positive=True), help="Time a page may take to parse."),
         SettingOption(

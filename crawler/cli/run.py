@@ -11,6 +11,7 @@ import click
 
 from crawler import url as urls
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
+from crawler.cli.processes import check_home_of_one, check_possible, run_processes
 from crawler.cli.proxy_options import check_proxies
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
@@ -50,9 +51,15 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     outputs = list(options["outputs"])
     files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
     check_writable(options["profile"])
+    if settings.service.processes > 1:
+        check_possible(settings, options)
     session = open_session(settings.fetch, job.seeds)
     folder = options["folder"] or default_folder(job.seeds[0])
     report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming="-" in outputs)
+    if settings.service.processes > 1:
+        tell_unverified(settings, report)
+        return run_processes(job, folder, report, options)
+    check_home_of_one(Path(folder), fresh=options["fresh"])
     home = open_home(Path(folder), fresh=options["fresh"])
     try:
         finished = is_done(home, job)

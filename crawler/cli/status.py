@@ -13,8 +13,9 @@ import msgspec
 from crawler.cli.quantities import format_bytes, format_count, format_duration, plural
 from crawler.errors import Exit
 from crawler.model import Outcome
-from crawler.store.home import RECORDS
-from crawler.store.reader import HomeReader, Status
+from crawler.shards.layout import records_of
+from crawler.shards.reader import open_reader
+from crawler.store.reader import Status
 
 _SEEDS_SHOWN: Final = 3
 
@@ -24,13 +25,13 @@ _SEEDS_SHOWN: Final = 3
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def command(home: str, as_json: bool) -> Exit:
     """Show how the crawl in the folder HOME stands. Works while it runs and disturbs nothing."""
-    reader = HomeReader(Path(home))
+    reader = open_reader(Path(home))
     try:
         status = reader.status()
     finally:
         reader.close()
     if as_json:
-        fields = msgspec.to_builtins(status) | {"done": status.counters.done, "records": str(Path(home) / RECORDS)}
+        fields = msgspec.to_builtins(status) | {"done": status.counters.done, "records": str(records_of(Path(home)))}
         fields |= {name: os.fsencode(fields[name]).decode("utf-8", "replace") for name in ("home", "records")}  # JSON has no other bytes
         click.echo(msgspec.json.encode(fields).decode())
     else:
@@ -58,7 +59,7 @@ def status_lines(status: Status, home: str) -> list[str]:
     ):
         lines += _count_rows(title, counts)
     lines.append(_row("retries", format_count(counters.retries)))
-    lines.append(_row("records", str(Path(home) / RECORDS)))
+    lines.append(_row("records", str(records_of(Path(home)))))
     lines += [_row("output", f"{path} ({format_bytes(length)})") for path, length in status.outputs.items()]
     return [*lines, *_next_step(status, home)]
 

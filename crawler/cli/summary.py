@@ -13,8 +13,8 @@ from crawler.cli.view import format_counts
 from crawler.errors import Exit
 from crawler.job import Job
 from crawler.model import Outcome, Record, Result
-from crawler.store.home import RECORDS
-from crawler.store.reader import HomeReader
+from crawler.shards.layout import records_of
+from crawler.shards.reader import open_reader
 
 _SHOWN: Final = 6  # reasons, rules
 _SEEDS_SHOWN: Final = 3
@@ -54,7 +54,7 @@ class Summary:
     def text(self) -> str:
         """Return the summary for people."""
         lines = [self._ending(), *self._table()]
-        lines.append(f"Records: {Path(self._folder) / RECORDS} ({plural(self._result.snapshot.done, 'line')})")
+        lines.append(f"Records: {records_of(Path(self._folder))} ({plural(self._result.snapshot.done, 'line')})")
         lines += [f"         {output}" for output in self._outputs if output != "-"]
         return "\n".join([*lines, *self._next_steps()])
 
@@ -73,7 +73,7 @@ class Summary:
         for name in _LIVE_ONLY:
             del fields[name]
         fields |= {"state": self._result.state, "why": self._result.why, "pages_per_second": round(self._rate, 1)}
-        records = str(Path(self._folder) / RECORDS)
+        records = str(records_of(Path(self._folder)))
         return {**fields, "records": records, "outputs": self._outputs, "exit_code": int(self.exit_code)}
 
     def _ending(self) -> str:
@@ -102,7 +102,7 @@ class Summary:
         return lines
 
     def _failed_seeds(self) -> list[str]:
-        reader = HomeReader(Path(self._folder))
+        reader = open_reader(Path(self._folder))
         try:
             records = [reader.known(seed).record for seed in self._job.seeds[:_SEEDS_SHOWN]]
         finally:

@@ -16,7 +16,8 @@ from crawler.job import Job, canonical_seed
 from crawler.model import Link, Record, Via
 from crawler.policy.admit import DEPTH_RULE, TRAPS_RULE, make_door
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
-from crawler.store.reader import HomeReader, Known
+from crawler.shards.reader import open_reader
+from crawler.store.reader import Known
 
 MEANINGS: Final = {
     "scope:host": "it is on another host than the seeds (--scope domain or any would let it in)",
@@ -46,7 +47,7 @@ MEANINGS: Final = {
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def command(home: str, url: str, as_json: bool) -> Exit:
     """Say what became of URL in the crawl in the folder HOME: its outcome, or the rule that refused it."""
-    reader = HomeReader(Path(home))
+    reader = open_reader(Path(home))
     try:
         canonical = canonical_seed(url)
         known = reader.known(canonical)

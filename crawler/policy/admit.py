@@ -66,6 +66,16 @@ class Door:
             self.extensions += self._scope.extend(link.url)
         return None
 
+    def is_seed(self, url: str) -> bool:
+        """Say whether `url` is a seed, or extended the scope as if it were one."""
+        return self._scope.is_seed(url)
+
+    def extend(self, url: str) -> bool:
+        """Extend the scope by `url`, to which a seed redirects, as another process has found; return whether more is in scope now."""
+        grew = self._scope.extend(url)
+        self.extensions += grew
+        return grew
+
     def explain(self, link: Link) -> list[tuple[str, bool]]:
         """Return every rule asked about `link`, in order, with its answer; the last one is False if the link is refused."""
         trail = []

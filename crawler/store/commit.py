@@ -24,6 +24,7 @@ from crawler.model import Kind, Link, Record, Task, Via
 from crawler.store.counters import Counters
 from crawler.store.faults import explained
 from crawler.store.home import Home
+from crawler.store.outbox import Arrival, Aside, Outbox
 from crawler.store.outputs import JsonLines, StreamOutput, encoded
 from crawler.store.refused import Refusal, RefusedLinks
 from crawler.store.schema import write_meta
@@ -81,7 +82,7 @@ class Refill(Struct, frozen=True):
     limit: int
 
 
-Operation = Completion | Postponement | Admission | HostPause | StateChange | Refill
+Operation = Completion | Postponement | Admission | Arrival | HostPause | StateChange | Refill | Aside
 
 
 class Committed(Struct, frozen=True):
@@ -132,6 +133,8 @@ class Writer:
         """Called in the reactor's thread with what each transaction brought to light."""
         self.admits: Callable[[Link], bool] = lambda _: False
         """The door, for links that the scope refused before it grew; called in the writer thread."""
+        self.outbox: Outbox | None = None
+        """Takes the links of hosts that other processes of this crawl own; set before `start`."""
         self.streams: list[StreamOutput] = []
         """Where lines go once they are durable; add before `start`."""
         self._pending: Batch = []  # handed over together: a thread that woke for each operation would fight for the interpreter lock
@@ -161,7 +164,7 @@ class Writer:
         """
         done: Deferred[Any] = Deferred()
         self.backlog += 1
-        if isinstance(operation, Refill):
+        if isinstance(operation, Refill | Aside):
             self._queue.put([(operation, done)])
             return done
         self._pending.append((operation, done))
@@ -226,6 +229,8 @@ class Writer:
             for operation, done in item if isinstance(item, list) else ():
                 if isinstance(operation, Refill):
                     reads.append((operation, done))
+                elif isinstance(operation, Aside):
+                    self._do_aside(operation, done)
                 else:
                     batch.append((operation, done))
             idle = closing is not None or self._queue.empty()
@@ -238,6 +243,9 @@ class Writer:
     def _read_queues(self, reads: list[tuple[Refill, Deferred[Any]]]) -> None:
         wanted = [(read.host, read.after, read.limit) for read, _ in reads]
         self._read(lambda: self._frontier.read_queues(wanted), [done for _, done in reads])
+
+    def _do_aside(self, operation: Aside, done: Deferred[Any]) -> None:
+        self._read(lambda: [operation.act()], [done])
 
     def _read(self, act: Callable[[], list[Any]], waiting: list[Deferred[Any]]) -> None:
         """Do what only this thread may, between two transactions; `act` returns a result for each that waits."""
@@ -331,21 +339,26 @@ class Writer:
                     write_meta(self._db, "state", operation.state)
                     write_meta(self._db, "why", operation.why)
                     counters.elapsed += operation.elapsed
-                case Refill():
+                case Refill() | Aside():
                     raise AssertionError("reads are served apart")
         if completions:
             self._frontier.finish([(c.task, c.record.outcome, place) for c, place in zip(completions, places, strict=True)])
         if self._keep_edges and completions:
             candidates += self._edges(completions)
         self._refused.add(refused, counters.refused)
-        if any(completion.scope_grew for completion in completions):
+        if any(isinstance(operation, Completion | Arrival) and operation.scope_grew for operation in operations):
             candidates += self._refused.reconsider(self.admits, counters.refused)
-        admitted = self._frontier.admit(candidates)
+        admitted = self._frontier.admit(self._ours(candidates, operations))
         over = [Refusal(c.key, c.url, "host_budget", c.referrer, c.depth) for c in admitted.over_budget]
         self._refused.add(over, counters.refused)
         counters.refused["depth"] = counters.refused.get("depth", 0) + admitted.too_deep
         counters.admitted += len(admitted.tasks)
         return admitted.tasks
+
+    def _ours(self, candidates: list[Candidate], operations: list[Operation]) -> list[Candidate]:
+        if self.outbox is None:
+            return candidates
+        return self.outbox.divert(candidates) + self.outbox.take_in(operations)
 
     def _edges(self, completions: list[Completion]) -> list[Candidate]:
         """Under a depth limit: keep where each page leads, and count from the shortest path to it that is known by now."""

@@ -23,7 +23,7 @@ from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
 DATABASE: Final = "crawl.sqlite"
 RECORDS: Final = "records.jsonl"
 LOCK: Final = "lock"
-_OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, LOCK})
+OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, LOCK})
 _REBUILD_BATCH: Final = 2_000
 _LOCK_TRIES: Final = 5
 _TAIL: Final = 65_536  # bytes read first in search of the last record
@@ -131,7 +131,7 @@ class Home:
             raise UsageError(f"--output {path}: given twice")
         if not _is_utf8(path):
             raise UsageError(f"--output {str(path)!r}: the name is not UTF-8; choose another")
-        if path.parent == self.folder and path.name in _OWN:
+        if path.parent == self.folder and path.name in OWN:
             raise UsageError(f"--output {path}: this file is the home's own; choose another name")
         if not path.parent.is_dir():
             raise UsageError(f"--output {path}: the folder {path.parent} does not exist; make it first")
@@ -148,7 +148,7 @@ class Home:
             raise UsageError(f"--output {path}: exists already and is not this crawl's; choose another name, or --overwrite replaces it")
 
     def _open_paths(self) -> list[Path]:
-        paths = [*(self.folder / name for name in _OWN), *(output.path for output in self.outputs)]
+        paths = [*(self.folder / name for name in OWN), *(output.path for output in self.outputs)]
         return [path for path in paths if path.exists()]
 
     def _open_output(self, output: OutputFile, *, overwrite: bool) -> None:
@@ -265,7 +265,7 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
     folder = Path(os.path.abspath(folder))  # noqa: PTH100
     if folder.exists() and not folder.is_dir():
         raise HomeError(f"{folder} is a file, not a crawl's home; choose another --dir")
-    if folder.is_dir() and not (folder / DATABASE).exists() and (other := sorted({entry.name for entry in folder.iterdir()} - _OWN)):
+    if folder.is_dir() and not (folder / DATABASE).exists() and (other := sorted({entry.name for entry in folder.iterdir()} - OWN)):
         raise HomeError(f"{folder} is not a crawl's home: it holds other files ({other[0]}, …); choose another --dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -273,7 +273,7 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
     except OSError as error:
         raise HomeError(f"{folder}: cannot be used as home: {error.strerror}; choose another --dir") from error
     try:
-        _lock(folder, lock_fd)
+        take_lock(folder, lock_fd)
         if fresh:
             _delete(folder)
         return Home(folder, lock_fd, schema.connect(folder / DATABASE, create=True))
@@ -285,7 +285,7 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
         raise
 
 
-def _lock(folder: Path, lock_fd: int) -> None:
+def take_lock(folder: Path, lock_fd: int) -> None:
     """Take the kernel's lock: it dies with its process, so a crash leaves nothing behind."""
     for patience in range(_LOCK_TRIES):  # `is_locked` in another process holds it for an instant
         try:
@@ -326,5 +326,5 @@ def _delete(folder: Path) -> None:
     database = folder / DATABASE
     if database.exists():
         schema.connect(database, create=True, any_older=True).close()  # refuses what is not a crawl's; one whose making was interrupted is
-    for name in sorted(_OWN - {LOCK}):
+    for name in sorted(OWN - {LOCK}):
         (folder / name).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
 from crawler.store.home import DATABASE, RECORDS, decode_record, is_locked, read_log, unreadable
+from crawler.store.outbox import hands_on, stored_extensions
 from crawler.store.schema import check_version, read_meta
 from crawler.url import fingerprint
 
@@ -95,6 +96,18 @@ class HomeReader:
     def seed_redirects(self) -> list[str]:
         """Return the URLs that the seeds redirected to: they belong to the scope as if they had been asked for."""
         return seed_redirects(self._db)
+
+    def has_job(self) -> bool:
+        """Say whether a crawl was begun in the home."""
+        return self._db.execute("SELECT 1 FROM meta WHERE key = 'job'").fetchone() is not None
+
+    def extensions(self) -> list[str]:
+        """Return what seeds redirected to, as the processes of one crawl tell each other."""
+        return stored_extensions(self._db)
+
+    def hands_on(self, url: str) -> bool:
+        """Say whether a link to `url` is on its way to another process of the crawl."""
+        return hands_on(self._db, url)
 
     def known(self, url: str) -> Known:
         """Return what is known of a canonical URL."""
