@@ -27,7 +27,7 @@ SPELLINGS_PER_LINK: Final = 4
 _PLAIN: Final = re.compile(r"((?:\.\./)*+)(?:[A-Za-z0-9_-][A-Za-z0-9._-]*+/?)++")
 """A relative path that the URL standard leaves as it is: no scheme, query, escape, backslash or dot segment but leading ``../``."""
 
-_OF_FOLDER: Final = re.compile(r"/|https?://|(?:\.\./)*+(?:[A-Za-z0-9_-][A-Za-z0-9._-]*+/?)++(?:\?|\Z)")
+_OF_FOLDER: Final = re.compile(r"/|https?://|javascript:|mailto:|data:|tel:|(?:\.\./)*+(?:[A-Za-z0-9_-][A-Za-z0-9._-]*+/?)++(?:\?|\Z)")
 """References that lead to the same URL from whatever page of a folder, as these begin: others may be a query or nothing, somehow spelt."""
 
 _LONGEST_KEPT: Final = 256
@@ -47,6 +47,8 @@ class Resolver:
 
     def resolve(self, reference: str) -> str | None:
         """Return the canonical URL of `reference`, None when it is not one of ours; no fragment may be in it."""
+        if not reference:
+            return self._base
         match = _PLAIN.fullmatch(reference) if len(reference) <= MAX_RAW_LENGTH else None
         if match is None or not self._folders:
             return canonicalise(reference, self._base)

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     setup = pages.setup()
     if setup is None:
         return 0
-    _tune_memory()
+    tune_memory()
     memory = _Memory()
     _limit_address_space(memory.address_space() + setup.page_memory)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -117,7 +117,7 @@ class _Memory:
         return int(os.pread(self._statm, 256, 0).split()[1]) * _PAGE
 
 
-def _tune_memory() -> None:
+def tune_memory() -> None:
     """Keep what a page of usual size needs from one page to the next: a fifth of a page's time went to the kernel, for memory given back.
 
     What a large page needed beyond that is given back after it. Best effort: another C library has other ways.
