@@ -258,9 +258,10 @@ class Visitor:
 
     async def _complete_in_slices(self, visit: Visit) -> Completion:
         """Do the same without holding up the reactor: a sitemap has 50 000 links."""
-        links = self._links(visit)
+        links, extensions = self._links(visit), self._door.extensions
         while self._pass_doors(visit, islice(links, LINKS_AT_ONCE)):
             await self._pause()
+        visit.scope_grew |= self._door.extensions > extensions  # by somebody else in between: what was refused before is to be asked again
         return self._completion(visit)
 
     def _completion(self, visit: Visit) -> Completion:
