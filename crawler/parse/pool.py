@@ -1,6 +1,6 @@
 """The parent's side: a fixed number of worker processes, each with a short queue, fed from one queue of pages.
 
-A worker's queue is its socket: at most `WINDOW` pages and `WINDOW_BYTES` are in it, the first of which it is parsing. All
+A worker's queue is its socket: at most `queued.WINDOW` pages and `queued.WINDOW_BYTES` are in it, the first of which it is parsing. All
 others wait here. So when a worker has to be killed, what it was doing is known, and the pages behind it are still in hand.
 
 The mutable state is all in `ParsePool`: the pages that wait, the suspects that wait to be tried alone, and the workers.
@@ -23,19 +23,16 @@ from crawler.errors import WorkersDied
 from crawler.model import Parsed, Reason
 from crawler.parse.child import Child, ChildReactor
 from crawler.parse.frames import Answer, FrameError, Setup, ToParse, page_frame
+from crawler.parse.queued import Page, Worker
 
-WINDOW: Final = 3
-"""Pages in a worker's socket at once: one being parsed, one ready behind it, one on its way."""
-WINDOW_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of bodies in a worker's socket; a larger body goes alone."""
+LARGE: Final = 2 * 1024 * 1024
+"""Bytes of a body of which only one is parsed at a time: its tree takes twenty times as much memory."""
 PAGES_AHEAD: Final = 32
 """Pages not answered yet, for each worker, up to which the pool has room for more: some wait here while their workers are busy."""
 DOUBTFUL_AHEAD: Final = 8
 """Doubtful pages among them, for each worker, up to which more of those are taken."""
 BYTES_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of their bodies, likewise."""
-START_TIME: Final = 30.0
-"""Seconds a worker may take to say that it is ready."""
 START_DEATHS: Final = 5
 """So many workers that died while starting within `START_WINDOW` seconds end the pool."""
 START_WINDOW: Final = 10.0
@@ -52,51 +49,6 @@ class PoolStats(Struct, frozen=True):
     waiting: int  # pages in no worker's queue
     restarts: int  # workers that died or left and were replaced
     killed: int  # workers killed because a page took too long
-
-
-class _Page:
-    """A page on its way: `deaths` counts the workers that died with it at the head of their queue."""
-
-    __slots__ = ("answer", "deaths", "done", "doubtful", "request", "size")
-
-    def __init__(self, request: ToParse, answer: Deferred[Parsed], *, doubtful: bool) -> None:
-        self.request = request
-        self.doubtful = doubtful
-        self.answer = answer
-        self.size = len(request.body)
-        self.deaths = 0
-        self.done = False
-
-
-class _Worker:
-    """A child process, the pages in its socket, and when it began with the first of them."""
-
-    def __init__(self, child: Child, now: float) -> None:
-        self.child = child
-        self.queue: deque[_Page] = deque()
-        self.queued_bytes = 0
-        self.since = now  # when its present work began: starting up, or the page at the head of the queue
-        self.ready = False
-        self.retiring = False  # it said that it leaves
-        self.overdue = False  # it was killed for it
-
-    def allowed(self, page_time: float) -> float | None:
-        """Return how many seconds its present work may take, None when it has none."""
-        if self.overdue:
-            return None
-        if self.retiring or not self.ready:
-            return START_TIME
-        return page_time if self.queue else None
-
-    def has_room_for(self, page: _Page) -> bool:
-        """Say whether `page` may be sent."""
-        if not self.ready or self.retiring or self.overdue:
-            return False
-        if not self.queue:
-            return True
-        if page.doubtful and any(other.doubtful for other in self.queue):
-            return False
-        return len(self.queue) < WINDOW and self.queued_bytes + page.size <= WINDOW_BYTES and not self.queue[0].deaths
 
 
 class Parse(Protocol):
@@ -128,10 +80,11 @@ class ParsePool:
         self._monotonic = monotonic
         self.size = settings.workers or len(os.sched_getaffinity(0))
         self._decoder = msgspec.msgpack.Decoder(Parsed)
-        self._waiting: deque[_Page] = deque()
-        self._doubtful_waiting: deque[_Page] = deque()
-        self._suspects: deque[_Page] = deque()
-        self._workers: list[_Worker] = []
+        self._waiting: deque[Page] = deque()
+        self._large_waiting: deque[Page] = deque()
+        self._doubtful_waiting: deque[Page] = deque()
+        self._suspects: deque[Page] = deque()
+        self._workers: list[Worker] = []
         self._start_deaths: deque[float] = deque(maxlen=START_DEATHS)
         self._fault: WorkersDied | None = None
         self._running = False
@@ -168,15 +121,16 @@ class ParsePool:
         is stopped, and with CancelledError when cancelled: then the result is dropped.
         """
         answer: Deferred[Parsed] = Deferred(lambda _: self._cancelled(entry))
-        entry = _Page(page, answer, doubtful=doubtful)
+        entry = Page(page, answer, doubtful=doubtful)
         if self._fault is not None or not self._running:
             answer.errback(self._fault or WorkersDied("the parse workers are not running"))
             return answer
         self.backlog += 1
         self.backlog_bytes += entry.size
         self._doubtful += doubtful
-        queue = self._doubtful_waiting if doubtful else self._waiting
-        worker = None if self._waiting or queue else self._least_loaded(entry)
+        queue = self._queue_of(entry)
+        blocked = self._waiting or queue or (self._large_waiting and not self._large_at_work())
+        worker = None if blocked else self._least_loaded(entry)
         if worker is None:
             queue.append(entry)
         else:
@@ -189,7 +143,7 @@ class ParsePool:
         return PoolStats(
             workers=len(ready),
             busy=sum(1 for worker in ready if worker.queue),
-            waiting=len(self._waiting) + len(self._doubtful_waiting) + len(self._suspects),
+            waiting=sum(map(len, (self._waiting, self._large_waiting, self._doubtful_waiting, self._suspects))),
             restarts=self._restarts,
             killed=self._killed,
         )
@@ -212,14 +166,21 @@ class ParsePool:
 
     # What happens to a page
 
-    def _least_loaded(self, page: _Page) -> _Worker | None:
+    def _queue_of(self, page: Page) -> deque[Page]:
+        if page.doubtful:
+            return self._doubtful_waiting
+        return self._large_waiting if page.size >= LARGE else self._waiting
+
+    def _least_loaded(self, page: Page) -> Worker | None:
         best = None
+        if page.size >= LARGE and self._large_at_work():
+            return None
         for worker in self._workers:
             if worker.has_room_for(page) and (best is None or len(worker.queue) < len(best.queue)):
                 best = worker
         return best
 
-    def _send(self, worker: _Worker, page: _Page) -> None:
+    def _send(self, worker: Worker, page: Page) -> None:
         try:
             frame = page_frame(page.request)
         except FrameError as error:
@@ -231,12 +192,14 @@ class ParsePool:
         worker.queued_bytes += page.size
         worker.child.write(frame)
 
-    def _feed(self, worker: _Worker) -> None:
+    def _feed(self, worker: Worker) -> None:
         """Send what the worker has room for: a suspect when it can have it alone, else pages in their order."""
         while self._suspects and not worker.queue and worker.has_room_for(self._suspects[0]):
             suspect = self._suspects.popleft()
             if not suspect.done:
                 self._send(worker, suspect)
+        if not self._feed_large(worker):
+            return
         for queue in (self._waiting, self._doubtful_waiting):
             while queue:
                 page = queue[0]
@@ -246,7 +209,23 @@ class ParsePool:
                 if not page.done:
                     self._send(worker, page)
 
-    def _finish(self, page: _Page, result: Parsed | WorkersDied) -> None:
+    def _feed_large(self, worker: Worker) -> bool:
+        """Send a large page when it is its time; return whether `worker` may have others: not while it is emptied for that page."""
+        while self._large_waiting and self._large_waiting[0].done:
+            self._large_waiting.popleft()
+        if not self._large_waiting or self._large_at_work():
+            return True
+        if not worker.has_room_for(self._large_waiting[0]):
+            return False
+        self._send(worker, self._large_waiting.popleft())
+        for other in self._workers:  # those that were emptied, too
+            self._feed(other)
+        return True
+
+    def _large_at_work(self) -> bool:
+        return any(page.size >= LARGE for worker in self._workers for page in worker.queue)
+
+    def _finish(self, page: Page, result: Parsed | WorkersDied) -> None:
         if page.done:
             return
         self._leave(page)
@@ -255,13 +234,13 @@ class ParsePool:
         else:
             page.answer.errback(result)
 
-    def _cancelled(self, page: _Page) -> None:
+    def _cancelled(self, page: Page) -> None:
         """Drop the result to come; a page that no worker has is not parsed at all."""
         if not page.done:
             self._leave(page)
             page.answer.errback(CancelledError())
 
-    def _leave(self, page: _Page) -> None:
+    def _leave(self, page: Page) -> None:
         page.done = True
         self.backlog -= 1
         self.backlog_bytes -= page.size
@@ -269,7 +248,7 @@ class ParsePool:
 
     def _fail_all(self, fault: WorkersDied) -> None:
         pages = [page for worker in self._workers for page in worker.queue]
-        for queue in (self._suspects, self._waiting, self._doubtful_waiting):
+        for queue in (self._suspects, self._waiting, self._large_waiting, self._doubtful_waiting):
             pages += queue
             queue.clear()
         for worker in self._workers:
@@ -280,7 +259,7 @@ class ParsePool:
 
     # What a worker says
 
-    def _answered(self, worker: _Worker, answer: Answer, payload: bytes) -> None:
+    def _answered(self, worker: Worker, answer: Answer, payload: bytes) -> None:
         """Take an answer; raises FrameError or msgspec.DecodeError when it is none."""
         if not self._running:
             return
@@ -309,14 +288,14 @@ class ParsePool:
         except OSError as error:  # no descriptors, no memory, no more processes
             self._died_starting(f"could not be started: {error}")
             return
-        worker = _Worker(child, self._monotonic())
+        worker = Worker(child, self._monotonic())
         self._workers.append(worker)
         child.connect(
             lambda answer, payload: self._answered(worker, answer, payload),
             lambda ending: self._ended(worker, ending),
         )
 
-    def _ended(self, worker: _Worker, ending: str) -> None:
+    def _ended(self, worker: Worker, ending: str) -> None:
         """A worker's process is gone: its pages go back to the queue, but for one that had its chance."""
         self._workers.remove(worker)
         if not self._running:
@@ -329,7 +308,7 @@ class ParsePool:
             self._judge(suspect, f"worker timed out after {self._settings.page_time:g} s" if worker.overdue else f"worker {ending}")
         for page in reversed(pages):
             if not page.done:
-                (self._doubtful_waiting if page.doubtful else self._waiting).appendleft(page)
+                self._queue_of(page).appendleft(page)
         if not worker.ready:
             self._died_starting(ending)
         elif worker.queue or worker.retiring:
@@ -339,7 +318,7 @@ class ParsePool:
         for other in self._workers:
             self._feed(other)
 
-    def _judge(self, suspect: _Page, detail: str) -> None:
+    def _judge(self, suspect: Page, detail: str) -> None:
         if suspect.deaths > 1:
             self._finish(suspect, Parsed(reason=Reason.PARSE, detail=detail))
         elif not suspect.done:

@@ -17,7 +17,8 @@ from crawler.errors import WorkersDied
 from crawler.model import Kind, Parsed, Reason
 from crawler.parse import child
 from crawler.parse.frames import Answer, ToParse, answer_frame
-from crawler.parse.pool import WINDOW, ParsePool, PoolStats
+from crawler.parse.pool import LARGE, ParsePool, PoolStats
+from crawler.parse.queued import WINDOW
 
 SPIN = b"<div>" * 300_000  # quadratic in lexbor: minutes
 
@@ -91,6 +92,61 @@ async def test_large_bodies_pass():
         results = await gatherResults([pool.parse(page(number, body)) for number in range(3)])
         assert [result.bytes for result in results] == [len(body)] * 3
         assert results[2].links[0].url == "http://h.example/end"
+    finally:
+        await pool.stop()
+
+
+async def test_large_pages_are_parsed_one_at_a_time_and_others_beside_them():
+    pool = make_pool(workers=2)
+    try:
+        await until(lambda: pool.stats().workers == 2)
+        body = b"<title>%d</title>" + b"<p>text</p>" * (LARGE // 10)
+        order = []
+
+        def post(name, body=None):
+            return pool.parse(page(name, body)).addCallback(lambda parsed: order.append(parsed.title))
+
+        answers = [post(number, body % number) for number in range(3)]
+        assert (pool.stats().busy, pool.stats().waiting) == (1, 2)
+        answers.append(post("small"))
+        assert (pool.stats().busy, pool.stats().waiting) == (2, 2)
+        while pool.backlog:
+            assert pool.stats().waiting == max(0, sum(name not in order for name in "012") - 1)
+            await sleep(0.001)
+        await gatherResults(answers)
+        assert order == ["small", "0", "1", "2"]
+    finally:
+        await pool.stop()
+
+
+async def test_a_large_page_gets_its_turn_while_others_keep_coming():
+    pool = make_pool(workers=2)
+    try:
+        left = [400]
+
+        def more(_):
+            left[0] -= 1
+            return pool.parse(page(left[0])).addCallback(more) if left[0] > 0 else None
+
+        streams = [pool.parse(page("first")).addCallback(more) for _ in range(8)]
+        large = [pool.parse(page(name, b"<title>%s</title>" % name + b"<p>text</p>" * (LARGE // 10))) for name in (b"a", b"b")]
+        assert titles(await gatherResults(large)) == ["a", "b"]
+        await gatherResults(streams)
+        assert pool.stats() == PoolStats(workers=2, busy=0, waiting=0, restarts=0, killed=0)
+    finally:
+        await pool.stop()
+
+
+async def test_a_large_page_whose_worker_dies_does_not_keep_the_next_one_waiting():
+    pool = make_pool(workers=2, page_time=30.0)
+    try:
+        await until(lambda: pool.stats().workers == 2)
+        body = b"<title>large</title>" + b"<p>text</p>" * (LARGE // 10)
+        answers = [pool.parse(page(number, body)) for number in range(2)]
+        (busy,) = [worker.child.pid for worker in pool._workers if worker.queue]
+        os.kill(busy, signal.SIGKILL)
+        assert titles(await gatherResults(answers)) == ["large", "large"]
+        assert pool.stats().restarts == 1
     finally:
         await pool.stop()
 

@@ -67,7 +67,7 @@ def test_what_is_remembered_from_page_to_page_changes_nothing(pages):
 def test_the_references_of_a_folder_are_shared_by_its_pages_only():
     lately = Lately()
     resolved([("a.html", False), ("../b", False), ("/c", False), ("mailto:x", False), ("?q", False)], lately)
-    assert list(lately.of_folder("http://h.example/d/e/other?q")) == ["a.html", "../b", "/c"]
+    assert list(lately.of_folder("http://h.example/d/e/other?q")) == ["a.html", "../b", "/c", "mailto:x"]
     assert lately.of_folder("http://h.example/d/") == {}
 
 
