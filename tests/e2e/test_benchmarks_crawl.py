@@ -79,10 +79,15 @@ def test_crawl_judges_by_the_medians() -> None:
         "Scrapy": crawl.Round(100, 100.0, 100.0, 0.01, 0.01, 299, 299, None),
         "spider-rs (Rust)": crawl.Round(100, 1900.0, 1900.0, 0.001, 0.001, 1, 1, None),
     }
-    told = crawl.verdicts(found)
+    told = crawl.verdicts(found, 0)
     assert found["crawl"].rate == 3600
     assert [verdict.met for verdict in told] == [True, False, False, True, True, False, True]
     assert "36.0 times Scrapy" in told[0].text
+    found["Scrapy"] = found["Scrapy"]._replace(early=150.0)
+    limited = crawl.verdicts(found, 2000)
+    assert not limited[0].met
+    assert "24.0 times Scrapy in pages/s, over pages 200 to 2000" in limited[0].text
+    assert limited[2:] == told[2:]
     assert "Crawlee (Python) is missing" in told[1].text
     assert "1.9 times spider-rs" in told[2].text
 
@@ -185,7 +190,10 @@ def test_all_runs_what_is_asked_for_and_names_what_failed(monkeypatch: pytest.Mo
     import all as everything
 
     file = tmp_path / "performance.md"
-    found = [everything.Benchmark("versions", "peers.py", "Nothing printed"), everything.Benchmark("broken", "no_such_file.py", "Broken")]
+    found = [
+        everything.Benchmark("versions", "peers.py", title="Nothing printed"),
+        everything.Benchmark("broken", "no_such_file.py", title="Broken"),
+    ]
     monkeypatch.setattr(sys, "argv", ["all.py", "--write", str(file)])
     with pytest.raises(SystemExit, match=r"^broken ended with 2$"):
         everything.main(found)
