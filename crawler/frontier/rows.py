@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-_SIZES: Final = (256, 64, 16, 4, 1)
+_SIZES: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of a statement. Few sizes: each is prepared once and kept."""
 
 Row = Sequence[Any]

@@ -81,6 +81,8 @@ _READ_QUEUES: Final = (  # one value for each host: a row that crosses alone cos
     + " ORDER BY rank, seq LIMIT {most}) q CROSS JOIN urls u ON u.id = q.seq) FROM j JOIN hosts h ON h.name = j.name"
 )
 _HOSTS_REMEMBERED: Final = 65_536  # ids of hosts in memory; others are looked up
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_VIAS: Final = {str(via): via for via in Via}
 _ENCODE: Final = msgspec.json.encode
 _DECODE: Final = msgspec.json.decode
 
@@ -369,7 +371,7 @@ class SqliteFrontier:
         found: list[list[tuple[Task, float]]] = [[] for _ in wanted]
         for number, *values in read_rows(self._db, _READ_QUEUES.replace("{most}", str(most)), places):
             for key, url, kind, depth, via, referrer, hops, attempts, rank, seq, not_before in _DECODE(values[0]):
-                task = Task(key, url, wanted[number][0], Kind(kind), depth, Via(via), referrer, hops, attempts, rank, seq)
+                task = Task(key, url, wanted[number][0], _KINDS[kind], depth, _VIAS[via], referrer, hops, attempts, rank, seq)
                 found[number].append((task, not_before))
         return [(rows[:limit], len(rows) < limit) for rows, (_, _, limit) in zip(found, wanted, strict=True)]
 

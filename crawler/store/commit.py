@@ -140,6 +140,7 @@ class Writer:
         self._pending: Batch = []  # handed over together: a thread that woke for each operation would fight for the interpreter lock
         self._timer: Any = None
         self._queue: SimpleQueue[Batch | Deferred[None]] = SimpleQueue()
+        self._reads: SimpleQueue[tuple[Refill, Deferred[Any]]] = SimpleQueue()
         self._counters = Counters.load(self._db)
         self._refused = RefusedLinks(self._db)
         self._broken: CrawlError | None = None
@@ -164,7 +165,11 @@ class Writer:
         """
         done: Deferred[Any] = Deferred()
         self.backlog += 1
-        if isinstance(operation, Refill | Aside):
+        if isinstance(operation, Refill):
+            self._reads.put((operation, done))
+            self._queue.put([])  # wakes the thread
+            return done
+        if isinstance(operation, Aside):
             self._queue.put([(operation, done)])
             return done
         self._pending.append((operation, done))
@@ -222,27 +227,27 @@ class Writer:
     def _gather(self) -> tuple[Batch, Deferred[None] | None]:
         """Wait for a batch, and take those that came meanwhile along: a slow disk makes larger transactions."""
         batch: Batch = []
-        reads: list[tuple[Refill, Deferred[Any]]] = []
         while True:
             item = self._queue.get()
-            closing = item if isinstance(item, Deferred) else None
-            for operation, done in item if isinstance(item, list) else ():
-                if isinstance(operation, Refill):
-                    reads.append((operation, done))
-                elif isinstance(operation, Aside):
+            self._serve_reads()
+            if isinstance(item, Deferred):
+                return batch, item
+            for operation, done in item:
+                if isinstance(operation, Aside):
                     self._do_aside(operation, done)
                 else:
                     batch.append((operation, done))
-            idle = closing is not None or self._queue.empty()
-            if reads and (idle or len(reads) >= _READS_AT_ONCE or len(batch) >= self._batch_pages):
-                self._read_queues(reads)
-                reads = []
-            if idle or len(batch) >= self._batch_pages:
-                return batch, closing
+            if len(batch) >= self._batch_pages or self._queue.empty():
+                return batch, None
 
-    def _read_queues(self, reads: list[tuple[Refill, Deferred[Any]]]) -> None:
-        wanted = [(read.host, read.after, read.limit) for read, _ in reads]
-        self._read(lambda: self._frontier.read_queues(wanted), [done for _, done in reads])
+    def _serve_reads(self) -> None:
+        """Read for all that wait, before anything is written: hosts without URLs in memory stand still. Many at once are one query."""
+        left = self._reads.qsize()
+        while left > 0:
+            reads = [self._reads.get() for _ in range(min(left, _READS_AT_ONCE))]
+            left -= len(reads)
+            wanted = [(read.host, read.after, read.limit) for read, _ in reads]
+            self._read(lambda wanted=wanted: self._frontier.read_queues(wanted), [done for _, done in reads])  # type: ignore[misc]
 
     def _do_aside(self, operation: Aside, done: Deferred[Any]) -> None:
         self._read(lambda: [operation.act()], [done])
@@ -320,7 +325,6 @@ class Writer:
             match operation:
                 case Completion():
                     refused += operation.refused
-                    counters.count(operation.record, operation.task.kind)
                     if not self._keep_edges:
                         candidates += operation.candidates
                 case Admission():
@@ -342,6 +346,7 @@ class Writer:
                 case Refill() | Aside():
                     raise AssertionError("reads are served apart")
         if completions:
+            counters.count([(completion.record, completion.task.kind) for completion in completions])
             self._frontier.finish([(c.task, c.record.outcome, place) for c, place in zip(completions, places, strict=True)])
         if self._keep_edges and completions:
             candidates += self._edges(completions)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -25,16 +28,13 @@ class Counters(Struct):
 
     pages: int = 0  # fetched and not a sitemap: what `max_pages` counts
 
-    def count(self, record: Record, kind: Kind) -> None:
-        """Add one record."""
-        _add(self.outcomes, record.outcome)
-        if record.reason is not None:
-            _add(self.reasons, record.reason)
-        if record.status is not None:
-            _add(self.statuses, str(record.status))
-        self.bytes += record.bytes or 0
-        if record.outcome is Outcome.FETCHED and kind is Kind.PAGE:
-            self.pages += 1
+    def count(self, found: Sequence[tuple[Record, Kind]]) -> None:
+        """Add the records of a batch, each with what its URL was fetched as."""
+        _add(self.outcomes, [record.outcome for record, _ in found])
+        _add(self.reasons, [record.reason for record, _ in found if record.reason is not None])
+        _add(self.statuses, [record.status for record, _ in found if record.status is not None])
+        self.bytes += sum([record.bytes or 0 for record, _ in found])
+        self.pages += sum([record.outcome is Outcome.FETCHED and kind is Kind.PAGE for record, kind in found])
 
     @property
     def done(self) -> int:
@@ -71,5 +71,6 @@ class Counters(Struct):
         write_meta(connection, "counters", self)
 
 
-def _add(counts: dict[str, int], name: str) -> None:
-    counts[name] = counts.get(name, 0) + 1
+def _add(counts: dict[str, int], names: list[Any]) -> None:
+    for name, count in Counter(names).items():
+        counts[str(name)] = counts.get(str(name), 0) + count

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from crawler import url as urls
+from crawler.frontier.rows import read_rows, write_rows
 from crawler.frontier.sqlite import Candidate
 from crawler.model import Kind, Link, Via
 from crawler.policy.admit import NOFOLLOW_RULE
@@ -38,25 +39,40 @@ class RefusedLinks:
 
     def add(self, refused: Iterable[Refusal], counts: dict[str, int]) -> None:
         """Keep refusals that are new and count them by rule. A rule about the URL replaces nofollow, which is about one link."""
+        refused = list(refused)
+        known = self._known({refusal.key for refusal in refused}) if self._kept < KEPT else {}
+        new, again = [], []
         for refusal in refused:
-            if self._kept < KEPT and not self._keep(refusal, counts):
+            if self._kept < KEPT and refusal.key in known:
+                again.append(refusal)
                 continue
+            if self._kept < KEPT:
+                known[refusal.key] = refusal.rule, refusal.depth
+                new.append((refusal.key, refusal.url, refusal.rule, refusal.referrer, refusal.depth))
+                self._kept += 1
             counts[refusal.rule] = counts.get(refusal.rule, 0) + 1
+        write_rows(self._db, "INSERT INTO refused (key, url, rule, referrer, depth) VALUES {rows}", new)
+        for refusal in again:
+            self._change(refusal, known, counts)
 
-    def _keep(self, refusal: Refusal, counts: dict[str, int]) -> bool:
-        row = (refusal.key, refusal.url, refusal.rule, refusal.referrer, refusal.depth)
-        if self._db.execute("INSERT OR IGNORE INTO refused (key, url, rule, referrer, depth) VALUES (?, ?, ?, ?, ?)", row).rowcount:
-            self._kept += 1
-            return True
+    def _known(self, keys: set[int]) -> dict[int, tuple[str, int]]:
+        """Return (rule, depth) of those that are kept."""
+        sql = "WITH j (key) AS (VALUES {rows}) SELECT r.key, r.rule, r.depth FROM j JOIN refused r ON r.key = j.key"
+        return {key: (rule, depth) for key, rule, depth in read_rows(self._db, sql, [(key,) for key in keys])}
+
+    def _change(self, refusal: Refusal, known: dict[int, tuple[str, int]], counts: dict[str, int]) -> None:
+        rule, depth = known[refusal.key]
         if refusal.rule == NOFOLLOW_RULE:
-            return False
-        self._db.execute("UPDATE refused SET depth = ? WHERE key = ? AND depth > ?", (refusal.depth, refusal.key, refusal.depth))
-        changed = self._db.execute(
-            "UPDATE refused SET rule = ?, referrer = ?, depth = ? WHERE key = ? AND rule = ?", (*row[2:], refusal.key, NOFOLLOW_RULE)
-        ).rowcount
-        if changed:
+            return
+        if rule == NOFOLLOW_RULE:
+            row = (refusal.rule, refusal.referrer, refusal.depth, refusal.key)
+            self._db.execute("UPDATE refused SET rule = ?, referrer = ?, depth = ? WHERE key = ?", row)
             counts[NOFOLLOW_RULE] = counts.get(NOFOLLOW_RULE, 1) - 1
-        return bool(changed)
+            counts[refusal.rule] = counts.get(refusal.rule, 0) + 1
+            known[refusal.key] = refusal.rule, refusal.depth
+        elif refusal.depth < depth:
+            self._db.execute("UPDATE refused SET depth = ? WHERE key = ?", (refusal.depth, refusal.key))
+            known[refusal.key] = rule, refusal.depth
 
     def reconsider(self, admits: Callable[[Link], bool], counts: dict[str, int]) -> list[Candidate]:
         """Take back refusals of the scope that it would not refuse now, and return them as candidates.

@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from twisted.internet import reactor
 
 from crawler.config import StoreSettings
+from crawler.frontier import fresh
 from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier, State
 from crawler.frontier.window import Place
 from crawler.model import Kind, Outcome, Record, Task, Via
@@ -298,10 +300,10 @@ def ended(task: Task, graph: Graph) -> Completion:
 
 
 @settings(max_examples=150, deadline=None)
-@given(graph=graphs(), limit=st.integers(0, 4), seed=st.integers(0, 1 << 30), resumes=st.booleans())
-def test_under_a_depth_limit_the_set_is_a_breadth_first_crawls(graph: Graph, limit: int, seed: int, resumes: bool) -> None:
+@given(graph=graphs(), limit=st.integers(0, 4), seed=st.integers(0, 1 << 30), resumes=st.booleans(), held=st.sampled_from([0, 3, 1 << 18]))
+def test_under_a_depth_limit_the_set_is_a_breadth_first_crawls(graph: Graph, limit: int, seed: int, resumes: bool, held: int) -> None:
     chance = random.Random(seed)
-    with in_memory() as folder:
+    with in_memory() as folder, mock.patch.object(fresh, "_HELD", held):
         home, writer = reopened(folder, limit)
         waiting = writer._transact([Admission([found(page(0), 0, via=Via.SEED)], [])]).tasks
         crawled: list[str] = []

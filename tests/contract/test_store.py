@@ -517,6 +517,37 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     assert is_locked(tmp_path / "h") is None
 
 
+def test_a_home_of_an_older_version_is_refused_but_can_be_started_over(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "h")
+    home.connection.execute("DROP TABLE urls")
+    home.connection.execute("PRAGMA user_version = 1")
+    home.close()
+    for opener in (open_home, HomeReader):
+        with pytest.raises(HomeError, match=r"older version of Crawl.*format 1.*--fresh"):
+            opener(tmp_path / "h")
+    home = open_home(tmp_path / "h", fresh=True)
+    assert home.connection.execute("SELECT count(*) FROM urls").fetchone() == (0,)
+    home.close()
+
+
+@pytest.mark.parametrize("held", [0, 1 << 18])
+async def test_a_reader_knows_urls_wherever_their_keys_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    monkeypatch.setattr("crawler.frontier.fresh._HELD", held)
+    async with store(tmp_path / "h") as one:
+        first, second = await one.admit(1, 2)
+        await one.finish(first)
+        await one.writer.submit(Postponement(second, 1, 5.0))
+    reader = HomeReader(tmp_path / "h")
+    known = [reader.known(f"http://a/{number}") for number in (1, 2, 3)]
+    reader.close()
+    assert [(one.state, one.attempts, one.referrer) for one in known] == [
+        ("done", None, "http://a/"),
+        ("queued", 1, "http://a/"),
+        ("unknown", None, None),
+    ]
+    assert known[0].record is not None
+
+
 @pytest.mark.parametrize(
     ("start", "junk"), [(0, b"junk" * 1000), (100, b"\xff" * 4000), (4096, b"\xa5" * 60_000)], ids=["header", "root", "tables"]
 )
