@@ -15,22 +15,13 @@ from crawler.config import Settings
 from crawler.errors import Exit, UsageError
 from crawler.job import Job
 from crawler.model import Result
-from crawler.shards.layout import ShardsHome, delete_shards, open_shards, other_number, read_layout, shard_folder
+from crawler.shards.layout import ShardsHome, open_shards, shard_folder
 from crawler.shards.merge import check_output, missing, write_output
 from crawler.shards.messages import Begin, Note
 from crawler.shards.reader import ShardsReader
 
 _COMPLETE: Final = ("done", "max_pages", "max_time")
 """Ends at which the outputs are written: a budget that was reached is an end like any other."""
-
-
-def check_home_of_one(folder: Path, *, fresh: bool) -> None:
-    """Refuse a home of several processes to a crawl by one, or delete it if the user starts over. Raises UsageError."""
-    layout = read_layout(folder)
-    if layout is not None and not fresh:
-        raise UsageError(other_number(folder, layout.processes))
-    if layout is not None:
-        delete_shards(folder)
 
 
 def check_possible(settings: Settings, options: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ import click
 
 from crawler import url as urls
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
-from crawler.cli.processes import check_home_of_one, check_possible, run_processes
 from crawler.cli.proxy_options import check_proxies
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
@@ -22,6 +21,7 @@ from crawler.errors import Exit, InvalidConfig, UsageError
 from crawler.fetch.guard import parse_network
 from crawler.fetch.unverified import parse_host_pattern
 from crawler.job import Job, canonical_seed, differences, make_job
+from crawler.shards.layout import refuse_several
 from crawler.store.counters import Counters
 from crawler.store.home import Home, open_home
 from crawler.store.outputs import format_of
@@ -52,14 +52,18 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
     check_writable(options["profile"])
     if settings.service.processes > 1:
+        from crawler.cli.processes import check_possible
+
         check_possible(settings, options)
     session = open_session(settings.fetch, job.seeds)
     folder = options["folder"] or default_folder(job.seeds[0])
     report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming="-" in outputs)
     if settings.service.processes > 1:
+        from crawler.cli.processes import run_processes
+
         tell_unverified(settings, report)
         return run_processes(job, folder, report, options)
-    check_home_of_one(Path(folder), fresh=options["fresh"])
+    refuse_several(Path(folder), fresh=options["fresh"])
     home = open_home(Path(folder), fresh=options["fresh"])
     try:
         finished = is_done(home, job)

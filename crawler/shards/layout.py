@@ -162,6 +162,14 @@ def _delete_home(folder: Path, *, keep: str = "") -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def refuse_several(folder: Path, *, fresh: bool) -> None:
+    """Refuse a folder of several processes to a crawl by one, or delete it if the user starts over. Raises UsageError."""
+    layout = read_layout(folder)
+    if layout is not None and not fresh:
+        raise UsageError(other_number(folder, layout.processes))
+    delete_shards(folder)
+
+
 def delete_shards(folder: Path) -> None:
     """Delete the crawl by several processes that a folder holds, if it holds one; only what is its own. Raises HomeError."""
     layout = read_layout(folder)
