@@ -304,6 +304,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "steps": steps,
         "rate": discovering[-1]["known"] / discovering[-1]["seconds"],
+        "cpu": discovering[-1]["cpu"] / discovering[-1]["known"],
         "bytes": size / steps[-1]["known"],
         "memory": max(step["resident"] for step in warm) / warm[0]["resident"] - 1,
         "next": max(step["next99"] for step in steps),
@@ -357,6 +358,7 @@ def report(found: dict[str, Any], *, as_json: bool) -> None:
         return
     for verdict in found["verdicts"]:
         print(f"{'met   ' if verdict['met'] else 'missed'}  {verdict['text']}")
+    print(f"CPU time of the process, the leasing and the making of links included: {found['cpu'] * 1e6:.0f} µs a new URL")
     print(f"hosts waiting at the resume: {found['waiting']:,}; on disk: {found['bytes']:.0f} bytes a URL")
     print(f"bare SQLite inserts of the same: {found['bare']:,.0f} a second; the frontier does {found['rate'] / found['bare']:.0%} of that")
 

@@ -14,5 +14,9 @@ All of it is on disk; memory holds a *window* per host: the first URLs of the ho
 - Everything that the writer thread tells the reactor arrives in the order of its transactions; that is why the window can
   be kept right without locks.
 
+- URLs are appended to one table; the two indexes of it (which keys are seen, what is queued) lag behind on disk: their newest part
+  is in memory and is read again from the end of that table at start (`fresh`). So a new URL costs no random page of the disk, and both
+  memory and the time of a resume are bounded however many URLs there are.
+
 `window` is the memory side, `sqlite` the statements that the writer thread runs inside its transactions.
 """
