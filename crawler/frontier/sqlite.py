@@ -95,6 +95,12 @@ class State(IntEnum):
     TOO_DEEP = 2  # beyond the depth limit by every path found so far
 
 
+_QUEUED: Final = int(State.QUEUED)
+_TOO_DEEP: Final = int(State.TOO_DEEP)
+_TEXTS: Final[dict[str, str]] = {member: member.value for members in (Via, Outcome) for member in members}
+"""Plain values of members: sqlite3 would look for an adapter of any other, for longer than a row takes to be written."""
+
+
 class Candidate(Struct, frozen=True, gc=False):
     """A link that passed the door; the frontier answers the last questions: seen? within the budget? within the depth?"""
 
@@ -236,8 +242,8 @@ class SqliteFrontier:
                 page, page_id = c.referrer, self._pages.get(c.referrer, c.referrer)
             host = self._host_id(c.host)
             deep = self._depth is not None and c.depth > self._depth
-            state = State.TOO_DEEP if deep else State.QUEUED
-            urls.append((self._seq, c.key, c.url, host, c.depth, state, c.kind, c.via, c.depth, c.hops, page_id))
+            state = _TOO_DEEP if deep else _QUEUED
+            urls.append((self._seq, c.key, c.url, host, c.depth, state, int(c.kind), _TEXTS[c.via], c.depth, c.hops, page_id))
             keys.append((c.key, self._seq))
             if deep:
                 admitted.too_deep += 1
@@ -344,7 +350,7 @@ class SqliteFrontier:
         """Take leased URLs out of the queue and store their outcome and where their record begins."""
         hosts = [self._host_id(task.host) for task, _, _ in rows]
         self._fresh.drop_places([(slice_of_host(host), host, task.rank, task.seq) for host, (task, _, _) in zip(hosts, rows, strict=True)])
-        ends = sorted((task.seq, outcome, line) for task, outcome, line in rows)
+        ends = sorted((task.seq, _TEXTS[outcome], line) for task, outcome, line in rows)
         write_rows(self._db, "INSERT INTO done (id, outcome, line) VALUES {rows}", ends)
         self._tally([(host, 0, count) for host, count in Counter(hosts).items()])
         self._pages = {task.url: task.seq for task, _, _ in rows}
