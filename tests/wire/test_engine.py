@@ -328,7 +328,7 @@ async def test_no_more_in_flight_than_allowed_and_never_closer_than_the_delay(tm
         assert result.fetched == 36
         assert max(hit.in_flight for hit in web.hits) == 2
         for host in web.addresses:
-            # Server and crawl share a reactor, which may be late to see one of two arrivals; the kernel's stamps are in test_two_hundred_hosts.py.
+            # Both share a reactor, which may see one of two arrivals late; the kernel's stamps are in test_two_hundred_hosts.py.
             assert min(pairs([hit.at for hit in web.hits if hit.host == host])) > 0.06
         assert elapsed < 3 * 12 * 0.3 / 2, "the hosts were not crawled at the same time"
 
