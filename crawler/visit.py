@@ -51,8 +51,8 @@ from crawler.store.commit import Completion, Operation, Postponement
 from crawler.store.refused import Refusal
 
 _log: Final = Logger()
-LINKS_AT_ONCE: Final = 1_000
-"""Links that pass the door in one turn of the reactor: some 10 ms."""
+LINKS_AT_ONCE: Final = 300
+"""Links that pass the door in one turn of the reactor: some 5 ms."""
 
 
 class Parts(Struct, frozen=True):

@@ -110,7 +110,7 @@ def crawl_to_end(
 
     gc.freeze()  # what is loaded by now stays: looking through it again and again would cost the reactor 50 ms each time
     before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)  # what a page leaves is freed without the collector: it need not look so often
+    gc.set_threshold(10_000, 20, 100)  # what a page leaves is freed without the collector: it need not look so often
     try:
         with profiled(profile):
             return run_until(reactor, start, stop_in_steps(engine, report, stop_timeout))
