@@ -244,7 +244,7 @@ class Engine:
             task = self._window.take(host, now)
             if task is not None:
                 self._lease_or_ask(task)
-        self._offer(host)
+        self._offer(host, now)
 
     def _lease_or_ask(self, task: Task) -> None:
         origin = urls.origin(task.url)
@@ -254,9 +254,9 @@ class Engine:
             self._window.give_back(task)
             self._errands.need(origin, task.host)
 
-    def _offer(self, host: str) -> None:
+    def _offer(self, host: str, now: float | None = None) -> None:
         """Put `host` on the schedule if it has something to fetch, and have its window refilled if that runs low."""
-        now = self._clock.seconds()
+        now = self._clock.seconds() if now is None else now  # a pump's own: what it offers it may take
         if self._errands.waiting(host):
             self._politeness.offer(host, now)
             return

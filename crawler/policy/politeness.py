@@ -149,7 +149,8 @@ class Politeness:
         state.in_flight += 1
         state.unsent += 1
         self._in_flight[host] = state
-        self._rest(host, state, now + state.delay)
+        if state.delay:
+            self._rest(host, state, now + state.delay)
 
     def sent(self, host: str, now: float, *, again: bool = False) -> bool:
         """Note that a started request was written to its connection at `now` (`again`: once more, on a fresh one).
@@ -160,7 +161,8 @@ class Politeness:
         busy = self._busy(state)
         if not again and state.unsent:
             state.unsent -= 1
-        self._rest(host, state, now + state.delay)
+        if state.delay:
+            self._rest(host, state, now + state.delay)
         return busy
 
     def finish(self, host: str, *, was_sent: bool) -> bool:

@@ -59,7 +59,10 @@ def refusal(url: str, latest_year: int | None = None) -> str | None:
 def speaks_of_a_calendar(url: str) -> bool:
     """Return whether there is a word of calendars in `url`."""
     url = url.lower()
-    return any(word in url for word in _CALENDAR_WORDS)  # a third of what a regular expression costs
+    for word in _CALENDAR_WORDS:  # noqa: SIM110 (a third of what a regular expression costs, half of what `any` does)
+        if word in url:
+            return True
+    return False
 
 
 def _query_refusal(query: str) -> str | None:

@@ -299,3 +299,15 @@ def test_a_host_alone_is_used_as_fully_as_its_delay_allows(delay: float) -> None
         polite.offer(host, now)
         sent += 1
     assert sent == (100 if delay == 0 else pytest.approx(10 / delay, abs=1))
+
+
+def test_without_delay_a_host_may_be_asked_again_at_the_same_instant() -> None:
+    polite = make(per_host=3, delay=0.0)
+    taken = []
+    for _ in range(5):
+        polite.offer("a", 1.0)
+        taken.append(polite.acquire(1.0))
+        if taken[-1] is not None:
+            polite.start("a", 1.5)  # the clock has gone on meanwhile
+            polite.sent("a", 1.6)
+    assert taken == ["a", "a", "a", None, None]
