@@ -110,10 +110,6 @@ class SiteRule:
         """How specific the pattern is; the highest wins."""
         return not self.below, len(self.host), self.scheme is not None, self.port is not None
 
-    def covers(self, host: str) -> bool:
-        """Tell whether the pattern means this host."""
-        return host.endswith(f".{self.host}") if self.below else host == self.host
-
     def takes(self, scheme: str, port: int) -> bool:
         """Tell whether headers go to this scheme and port."""
         return self.scheme in (None, scheme) and self.port in (None, port)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from crawler.errors import HomeError, UsageError
 from crawler.job import Job, differences
-from crawler.store.home import DATABASE, LOCK, OWN, RECORDS, open_home, take_lock
+from crawler.store.home import DATABASE, LOCK, OWN, RECORDS, open_home, open_lock, take_lock
 
 FILE: Final = "shards.json"
 _FOLDER: Final = "shard-"
@@ -100,11 +100,7 @@ def open_shards(folder: Path, job: Job, *, fresh: bool) -> ShardsHome:
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow a symlink
     if folder.exists() and not folder.is_dir():
         raise HomeError(f"{folder} is a file, not a crawl's home; choose another --dir")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock_fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise HomeError(f"{folder}: cannot be used as home: {error.strerror}; choose another --dir") from error
+    lock_fd = open_lock(folder)
     try:
         take_lock(folder, lock_fd)
         if fresh:

@@ -267,11 +267,7 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
         raise HomeError(f"{folder} is a file, not a crawl's home; choose another --dir")
     if folder.is_dir() and not (folder / DATABASE).exists() and (other := sorted({entry.name for entry in folder.iterdir()} - OWN)):
         raise HomeError(f"{folder} is not a crawl's home: it holds other files ({other[0]}, …); choose another --dir")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock_fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise HomeError(f"{folder}: cannot be used as home: {error.strerror}; choose another --dir") from error
+    lock_fd = open_lock(folder)
     try:
         take_lock(folder, lock_fd)
         if fresh:
@@ -283,6 +279,15 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
     except BaseException:
         os.close(lock_fd)
         raise
+
+
+def open_lock(folder: Path) -> int:
+    """Make `folder` if it is not there, and open its lock for `take_lock`; raises HomeError when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise HomeError(f"{folder}: cannot be used as home: {error.strerror}; choose another --dir") from error
 
 
 def take_lock(folder: Path, lock_fd: int) -> None:

@@ -104,7 +104,7 @@ def _start(docroot: Path, prefix: Path, server: str) -> tuple[subprocess.Popen[b
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        if _answers(process, port):
+        if accepts(process, port):
             return process, port
     raise RuntimeError(f"nginx does not start: {(prefix / 'error.log').read_text(encoding='utf-8')}")
 
@@ -117,7 +117,8 @@ def free_port() -> int:
         return port
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+def accepts(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until a server takes connections on `port`; one that does not within ten seconds is ended."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process.poll() is None:
         try:

@@ -6,13 +6,11 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sites.nginx import free_port
+from sites.nginx import accepts, free_port
 
 PACKAGES = {"tinyproxy": "tinyproxy-bin", "squid": "squid", "microsocks": "microsocks", "danted": "dante-server"}
 """What a program is installed with."""
@@ -63,7 +61,7 @@ class RealProxy:
             port = free_port()
             command = [*_COMMANDS[name](folder, port, extra), *options]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if _accepts(self._process, port):
+            if accepts(self._process, port):
                 self.address = f"127.0.0.1:{port}"
                 return
         raise RuntimeError(f"{name} does not start; what it says is in {folder}")
@@ -126,18 +124,3 @@ _COMMANDS: dict[str, Callable[[Path, int, str], list[str]]] = {
     "microsocks": _microsocks,
     "danted": _dante,
 }
-
-
-def _accepts(process: subprocess.Popen[bytes], port: int) -> bool:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return True
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    return False
