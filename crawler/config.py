@@ -23,6 +23,9 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=1e9)]
 Scope = Literal["host", "domain", "prefix", "any"]
+NearDuplicates = Literal["follow", "skip"]
+Text = Literal["off", "text", "markdown"]
+Extractor = Literal["auto", "resiliparse", "trafilatura"]
 Reactor = Literal["default", "select", "poll", "epoll", "asyncio", "uvloop"]
 
 
@@ -38,6 +41,16 @@ class ScopeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_time: PositiveSeconds | None = None
     sitemaps: bool = True
     traps: bool = True
+    requisites: bool = False
+    probe_external: bool = False
+    near_duplicates: NearDuplicates = "follow"
+
+
+class HostSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the hosts of one pattern may be asked to bear; unset: as all others."""
+
+    per_host: Positive | None = None
+    delay: Seconds | None = None
 
 
 class PolitenessSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +63,7 @@ class PolitenessSettings(Struct, frozen=True, forbid_unknown_fields=True):
     robots_ttl: PositiveSeconds = 86400.0
     user_agent: Annotated[str, Meta(min_length=1, pattern=r"^[\x20-\x7e]+$")] = "Crawl/0.1"
     nofollow: bool = True
+    hosts: dict[str, HostSettings] = {}
 
 
 class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +119,12 @@ class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     commit_pages: Positive = 500
     record_headers: bool = False
     record_links: bool = False
+    record_anchors: bool = False
+    text: Text = "off"
+    extractor: Extractor = "auto"
+    simhash: bool = False
+    archive: bool = False
+    archive_size: Positive = 1024 * 1024 * 1024
 
 
 class ServiceSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import UsageError
+from crawler.secret import without_password
 
 SAME_JOB: Final = (
     "scope.scope",
@@ -74,11 +75,6 @@ def canonical_seed(seed: str) -> str:
             raise UsageError(f"{shown!r}: scheme {scheme[1]!r} cannot be crawled; URLs begin with http:// or https://")
         raise UsageError(f"{shown!r}: not a URL; write it like https://example.com/path")
     return canonical
-
-
-def without_password(text: str) -> str:
-    """Return what was given for a URL as it may be shown and logged."""
-    return re.sub(r":(?!//).*@", ":…@", text, flags=re.DOTALL)
 
 
 def differences(before: Job, now: Job) -> list[str]:

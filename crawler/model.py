@@ -67,6 +67,7 @@ class Via(StrEnum):
     SITEMAP = "sitemap"
     CANONICAL = "canonical"
     ROBOTS = "robots"  # a sitemap that robots.txt names
+    REQUISITE = "requisite"  # a page needs it to be shown
 
 
 class Kind(IntEnum):
@@ -74,6 +75,8 @@ class Kind(IntEnum):
 
     PAGE = 0
     SITEMAP = 1
+    PROBE = 2  # asked for by HEAD alone: whether a link out of scope leads anywhere
+    REQUISITE = 3  # what a page needs to be shown: style sheets, scripts, images, fonts
 
 
 class Link(Struct, frozen=True, gc=False):
@@ -117,6 +120,13 @@ class Conditional(Struct, frozen=True):
     last_modified: str | None = None  # a date, as in the Last-Modified field
 
 
+class Exchanged(Struct, frozen=True, array_like=True):
+    """The heads of an exchange as they were sent, for an archive; without credentials."""
+
+    request: bytes  # request line and fields, with the empty line; no Authorization, Proxy-Authorization or Cookie
+    response: bytes  # status line and fields, with the empty line
+
+
 class Fetched(Struct, frozen=True):
     """A complete HTTP answer; the body is as it came off the wire (still content-encoded)."""
 
@@ -127,6 +137,7 @@ class Fetched(Struct, frozen=True):
     ip: str | None
     started_at: float  # seconds since the epoch, UTC
     elapsed: float  # seconds, from the request's start to the body's end
+    exchange: Exchanged | None = None  # kept where an archive is written
 
     def header(self, name: str) -> str | None:
         """Return the first value of header `name` (given in lower case), or None."""
@@ -151,6 +162,8 @@ class FetchFailed(Struct, frozen=True):
     elapsed: float
     status: int | None = None  # known when the head arrived before the failure
     headers: list[tuple[str, str]] = []
+    exchange: Exchanged | None = None  # kept where an archive is written, once the head has arrived
+    body: bytes = b""  # likewise: what came of it
 
 
 Octets = bytes
@@ -163,6 +176,36 @@ class PageLink(Struct, frozen=True, array_like=True, gc=False):
     key: int  # fingerprint(url)
     url: str
     nofollow: bool = False
+
+
+class Item(Struct, frozen=True, array_like=True):
+    """A thing that extraction rules or a hook took from a page."""
+
+    type: str
+    data: Octets  # a JSON object
+
+
+class Archived(Struct, frozen=True, array_like=True):
+    """The WARC records of one exchange, made by a parse worker (see `crawler.archive`)."""
+
+    response: Octets  # one gzip member
+    request: Octets  # one gzip member
+    payload: str  # digest of the payload as a WARC names it: "sha1:" and base32
+    date: str  # WARC-Date
+    id: str  # WARC-Record-ID of the response
+
+
+class Extras(Struct, frozen=True, array_like=True):
+    """What a parse worker found beyond links and metadata, where it was asked for."""
+
+    items: list[Item] = []
+    faults: list[tuple[str, str]] = []  # (rule, what was wrong), as ("book.price", "not a number: 'free'")
+    priorities: list[tuple[int, int]] = []  # (key of a link, its priority) of those that are not of priority 0
+    text: str | None = None  # the main content, as plain text or Markdown
+    simhash: int | None = None  # 64 bits
+    anchors: list[str] | None = None  # what fragments may name: ids, and names of ``a`` elements
+    fragments: list[str] = []  # links that have a fragment, with it
+    archived: Archived | None = None
 
 
 class Parsed(Struct, frozen=True, array_like=True):
@@ -184,6 +227,7 @@ class Parsed(Struct, frozen=True, array_like=True):
     detail: str = ""
     notes: list[str] = []  # deviations that were tolerated: "gzip without trailer", "charset from content", …; likewise
     body: Octets = b""  # decoded, when it was asked for
+    extras: Extras | None = None
 
     def remarks(self) -> str | None:
         """Return what was put up with, and left out, in a line for people; None when there was nothing of that."""
@@ -218,6 +262,10 @@ class Record(Struct, frozen=True, omit_defaults=False):
     attempts: int
     headers: dict[str, Any] | None = None
     links: list[str] | None = None
+    text: str | None = None
+    simhash: str | None = None
+    anchors: list[str] | None = None
+    fragments: list[str] | None = None
 
 
 def timestamp(seconds: float) -> str:

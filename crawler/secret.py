@@ -6,6 +6,7 @@ No message here holds a secret: not the value read, nor a reference that might b
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -55,3 +56,8 @@ def _checked(secret: str, place: str) -> str:
     if not secret.isprintable():
         raise UsageError(f"{place} should hold a secret on one line, without control characters")
     return secret
+
+
+def without_password(text: str) -> str:
+    """Return what was given for a URL as it may be shown and logged."""
+    return re.sub(r":(?!//).*@", ":…@", text, flags=re.DOTALL)

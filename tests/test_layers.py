@@ -23,13 +23,19 @@ FLOORS = {
     "errands": 7,
     "visit": 6,
     "batch": 6,
+    "export": 6,
+    "offline": 6,
+    "report": 6,
     "store": 5,
     "frontier": 4,
     "fetch": 4,
     "parse": 4,
     "traffic": 4,
     "policy": 3,
-    "job": 3,
+    "job": 4,
+    "jobfile": 5,
+    "archive": 3,
+    "extract": 3,
     "lag": 3,
     "lease": 3,
     "rate": 3,
@@ -204,8 +210,8 @@ def test_a_worker_never_reaches_twisted() -> None:
 
 
 def reactor_side() -> list[str]:
-    """Return what the reactor's process may load: everything but the room of the parse workers, of which it has the pool."""
-    return sorted(module for module in FILES if room(module) != "parse" or module == "crawler.parse.pool")
+    """Return what the reactor's process may load: everything but the rooms of other processes, of which it has the pool."""
+    return sorted(module for module in FILES if room(module) not in ("parse", "offline") or module == "crawler.parse.pool")
 
 
 def test_the_reactor_process_never_reaches_a_parser() -> None:

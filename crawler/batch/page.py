@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from crawler import url as urls
 from crawler.fetch.sites import conditional_fields
-from crawler.job import without_password
 from crawler.model import Conditional, Outcome, Reason, Record, Via, joined_headers, timestamp
 from crawler.parse import charset as charsets
+from crawler.secret import without_password
 
 
 class Wanted(Struct, frozen=True, forbid_unknown_fields=True):

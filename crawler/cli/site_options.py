@@ -89,7 +89,7 @@ def _check(option: str, pattern: str, site: Site) -> None:
 
 
 def _shown(pattern: str) -> str:
-    from crawler.job import without_password
+    from crawler.secret import without_password
 
     return without_password(pattern)
 

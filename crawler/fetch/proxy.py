@@ -20,8 +20,7 @@ from crawler import url as urls
 from crawler.config import FetchSettings
 from crawler.errors import UsageError
 from crawler.fetch.guard import parse_address
-from crawler.job import without_password
-from crawler.secret import read_secret
+from crawler.secret import read_secret, without_password
 
 Kind = Literal["http", "socks5"]
 

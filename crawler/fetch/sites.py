@@ -27,9 +27,8 @@ from crawler import url as urls
 from crawler.config import FetchSettings, SiteSettings
 from crawler.errors import InvalidConfig, UsageError
 from crawler.fetch.cookies import CookieStore, read_cookies
-from crawler.job import without_password
 from crawler.model import Conditional
-from crawler.secret import read_secret
+from crawler.secret import read_secret, without_password
 
 if TYPE_CHECKING:
     from twisted.web.http_headers import Headers

@@ -47,6 +47,18 @@ class FrameError(ValueError):
     """The other side broke the framing or a length limit: it cannot be trusted with another frame."""
 
 
+class Wanted(Struct, frozen=True):
+    """What is wanted of pages beyond links and metadata; see `model.Extras`."""
+
+    archive: bool = False
+    text: str = "off"  # as `config.Text`
+    extractor: str = "auto"  # as `config.Extractor`
+    simhash: bool = False
+    anchors: bool = False
+    requisites: bool = False
+    extraction: bytes = b""  # JSON of extract.rules.Extraction; empty: there are no rules
+
+
 class Setup(Struct, frozen=True):
     """What a worker must know before the first page; sizes in bytes."""
 
@@ -55,6 +67,7 @@ class Setup(Struct, frozen=True):
     max_links: int
     recycle_after: int
     agent_token: str  # the name that ``<meta name="...">`` may address us by, lower case
+    wanted: Wanted | None = None
 
 
 class ToParse(Struct, frozen=True):
