@@ -3,7 +3,7 @@
 Theory
 ------
 All of it is on disk; memory holds a *window* per host: the first URLs of the host's queue in the order
-(rank, seq), where the rank is the depth at which the URL was found and seq the order of admission: breadth first.
+(rank, seq), where the rank is the depth at which the URL was found, less its priority, and seq the order of admission: breadth first.
 
 - Leases live in memory only. A URL that was leased when the process died is simply still queued.
 - A URL enters memory only after the transaction that admitted it is durable, and leaves the disk queue in the

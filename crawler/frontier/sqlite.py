@@ -27,7 +27,7 @@ CREATE TABLE urls (           -- every URL ever admitted, in that order; changed
   key INTEGER NOT NULL,
   url TEXT NOT NULL,
   host INTEGER NOT NULL,
-  rank INTEGER NOT NULL,      -- depth at which it was queued
+  rank INTEGER NOT NULL,      -- depth at which it was queued, less its priority
   state INTEGER NOT NULL,     -- State, but for DONE
   kind INTEGER NOT NULL,
   via TEXT NOT NULL,
@@ -112,6 +112,7 @@ class Candidate(Struct, frozen=True, gc=False):
     depth: int
     hops: int
     referrer: str | None
+    priority: int = 0  # higher ones of a host come first; one step weighs as much as a step of depth
 
 
 class Admitted(Struct):
@@ -243,15 +244,16 @@ class SqliteFrontier:
             host = self._host_id(c.host)
             deep = self._depth is not None and c.depth > self._depth
             state = _TOO_DEEP if deep else _QUEUED
-            urls.append((self._seq, c.key, c.url, host, c.depth, state, int(c.kind), _TEXTS[c.via], c.depth, c.hops, page_id))
+            rank = c.depth - c.priority
+            urls.append((self._seq, c.key, c.url, host, rank, state, int(c.kind), _TEXTS[c.via], c.depth, c.hops, page_id))
             keys.append((c.key, self._seq))
             if deep:
                 admitted.too_deep += 1
                 continue
-            places.append((slice_of_host(host), host, c.depth, self._seq))
+            places.append((slice_of_host(host), host, rank, self._seq))
             grown[host] = grown.get(host, 0) + 1
             admitted.tasks.append(
-                Task(c.key, c.url, c.host, c.kind, c.depth, c.via, c.referrer, c.hops, attempts=0, rank=c.depth, seq=self._seq)
+                Task(c.key, c.url, c.host, c.kind, c.depth, c.via, c.referrer, c.hops, attempts=0, rank=rank, seq=self._seq)
             )
         write_rows(self._db, "INSERT INTO urls (id, key, url, host, rank, state, kind, via, depth, hops, referrer) VALUES {rows}", urls)
         self._fresh.add_keys(keys)

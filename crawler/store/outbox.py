@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS extensions (url TEXT PRIMARY KEY) WITHOUT ROWID;  -- 
 
 _FIELDS: Final = Candidate.__struct_fields__
 _ENCODE: Final = msgspec.json.encode
-_DECODE: Final = msgspec.json.Decoder(tuple[int, str, str, Kind, Via, int, int, str | None])
+_DECODE: Final = msgspec.json.Decoder(tuple[int, str, str, Kind, Via, int, int, str | None, int])
 
 
 class Parcel(Struct, frozen=True, array_like=True, gc=False):
