@@ -27,6 +27,7 @@ from crawler.lag import LagMeter
 from crawler.model import Link, Via
 from crawler.parse.pool import ParsePool
 from crawler.policy.admit import DEPTH_RULE, Door, make_door
+from crawler.policy.host_limits import limits_of
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
 from crawler.recent import RecentKeys
@@ -63,8 +64,7 @@ def build_crawl(
     token, now = product_token(polite.user_agent), reactor.seconds()
     door = _make_door(job, home, outbox)
     frontier = SqliteFrontier(home.connection, depth=scope.depth, host_budget=scope.max_pages_per_host)
-    floor = now + polite.delay if home.resumed else 0.0  # the last run may have asked any host just now
-    politeness = Politeness(per_host=polite.per_host, delay=polite.delay, floor=floor)
+    politeness = Politeness(limits_of(polite), began=now if home.resumed else None)  # the last run may have asked any host just now
     window = _restore_hosts(frontier, politeness, now)
     robots = _restore_robots(home, settings, token, politeness, now)
     fetcher = _make_fetcher(reactor, job, resolver or Resolver(reactor), session)

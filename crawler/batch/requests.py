@@ -18,6 +18,7 @@ from crawler import url as urls
 from crawler.config import Settings
 from crawler.fetch.client import Fetch
 from crawler.model import Conditional, Fetched, FetchFailed
+from crawler.policy.host_limits import limits_of
 from crawler.policy.outage import Outages
 from crawler.policy.politeness import Politeness
 
@@ -51,7 +52,7 @@ class Requests:
         self._fetch = fetch
         self._concurrency = settings.fetch.concurrency
         self._has_room = has_room
-        self.politeness = Politeness(per_host=settings.politeness.per_host, delay=settings.politeness.delay)
+        self.politeness = Politeness(limits_of(settings.politeness))
         self._outages = Outages(settings.fetch.retry_delay)
         self._waiting: dict[str, deque[_Request]] = {}
         self._timer: Any = None

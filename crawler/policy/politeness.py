@@ -2,7 +2,7 @@
 
 Invariants (held by `tests/unit/policy/test_politeness.py`):
 
-- a host never has more than `per_host` requests in flight;
+- a host never has more requests in flight than its limits allow;
 - two requests to a host are *sent* at least its delay apart: while one is started but not yet sent (it is still
   connecting), no other is started, unless the delay is zero;
 - a host is on the heap only when it has work and may start a request at the time it stands there with;
@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from crawler.policy.host_limits import HostLimits, Limits
 from crawler.policy.places import Standing, Whose
 
 SLOWEST: Final = 256
@@ -32,7 +33,8 @@ _ASKED: Final = {Whose.ANY: tuple(Standing), Whose.BEST_FIRST: tuple(Standing), 
 class HostState:
     """What politeness knows of one host."""
 
-    delay: float  # between two sendings, seconds
+    limits: Limits  # as the settings have them
+    delay: float  # between two sendings, seconds: of the limits, or what robots.txt asks for
     next_at: float  # no request before this time
     in_flight: int = 0
     unsent: int = 0  # of those in flight, not written to a connection yet
@@ -47,11 +49,10 @@ class Politeness:
     and `finish` around each request, and offers the host again as long as it has work.
     """
 
-    def __init__(self, *, per_host: int, delay: float, floor: float = 0.0) -> None:
-        """Allow `per_host` requests in flight and one sending per `delay` seconds; none at all before `floor`."""
-        self._per_host = per_host
-        self._delay = delay
-        self._floor = floor
+    def __init__(self, limits: HostLimits, *, began: float | None = None) -> None:
+        """Keep to `limits`. `began`: at that time any host may just have been asked; each waits its delay from then on."""
+        self._limits = limits
+        self._began = began
         self._hosts: dict[str, HostState] = {}
         self._in_turn: deque[str] = deque()  # the same hosts, in the order in which they are swept
         self._in_flight: dict[str, HostState] = {}
@@ -66,9 +67,11 @@ class Politeness:
         """Return the state of `host`, made on first sight."""
         found = self._hosts.get(host)
         if found is None:
-            found = self._hosts[host] = HostState(self._delay, self._floor)
+            limits = self._limits.of(host)
+            next_at = self._began + limits.delay if self._began is not None else 0.0
+            found = self._hosts[host] = HostState(limits, limits.delay, next_at)
             self._in_turn.append(host)
-            if self._floor:
+            if next_at:
                 self._note_slow(host, found)
         return found
 
@@ -99,7 +102,7 @@ class Politeness:
         return state.standing if state is not None else Standing.DOUBTFUL
 
     def _busy(self, state: HostState) -> bool:
-        return state.in_flight >= self._per_host or bool(state.unsent and state.delay > 0)
+        return state.in_flight >= state.limits.per_host or bool(state.unsent and state.delay > 0)
 
     def acquire(self, now: float, whose: Whose = Whose.ANY) -> str | None:
         """Take the host whose time has come first, or None when no host may be asked yet; `whose` says which hosts are asked for."""
@@ -216,7 +219,7 @@ class Politeness:
             name = self._in_turn.popleft()
             state = self._hosts[name]
             idle = not state.in_flight and state.scheduled_at is None and state.next_at <= now
-            if idle and state.delay == self._delay:
+            if idle and state.delay == state.limits.delay:
                 del self._hosts[name]
             else:
                 self._in_turn.append(name)

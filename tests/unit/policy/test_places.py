@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from crawler.model import Outcome, Reason, Record, Via
+from crawler.policy.host_limits import HostLimits
 from crawler.policy.places import PATIENCE, Places, Standing, Whose, standing_after
 from crawler.policy.politeness import Politeness
 
@@ -75,7 +76,7 @@ def test_what_makes_a_host_prompt(changes: dict[str, object], prompt: bool) -> N
 
 
 def three_hosts() -> Politeness:
-    polite = Politeness(per_host=1, delay=1.0)
+    polite = Politeness(HostLimits(per_host=1, delay=1.0))
     polite.offer("doubtful", 0.0)
     polite.learn("answered", Standing.ANSWERED)
     polite.offer("answered", 0.2)

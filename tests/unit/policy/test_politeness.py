@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawler.policy.host_limits import HostLimits
 from crawler.policy.politeness import SLOWEST, SWEPT_AT_ONCE, Politeness
 
 
-def make(per_host: int = 2, delay: float = 1.0, floor: float = 0.0) -> Politeness:
-    return Politeness(per_host=per_host, delay=delay, floor=floor)
+def make(per_host: int = 2, delay: float = 1.0, began: float | None = None) -> Politeness:
+    return Politeness(HostLimits(per_host=per_host, delay=delay), began=began)
 
 
 def test_a_host_has_its_turn_once_for_each_offer() -> None:
@@ -135,8 +136,8 @@ def test_a_delay_that_is_learnt_while_requests_connect_waits_for_them() -> None:
     assert polite.next_time() == 106
 
 
-def test_nobody_is_asked_before_the_floor() -> None:
-    polite = make(floor=3.0)
+def test_after_a_restart_nobody_is_asked_before_its_delay() -> None:
+    polite = make(delay=2.0, began=1.0)
     polite.offer("a", 0)
     assert polite.acquire(2.9) is None
     assert polite.next_time() == 3.0
