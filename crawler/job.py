@@ -11,6 +11,7 @@ from msgspec import Struct
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import UsageError
+from crawler.extract.rules import Extraction
 from crawler.secret import without_password
 
 SAME_JOB: Final = (
@@ -20,23 +21,29 @@ SAME_JOB: Final = (
     "scope.depth",
     "scope.sitemaps",
     "scope.traps",
+    "scope.requisites",
+    "scope.probe_external",
+    "scope.near_duplicates",
     "politeness.robots",
     "politeness.nofollow",
+    "store.text",
+    "store.archive",
 )
-"""Settings that decide which URLs belong to the crawl: a resumed crawl must have them as it began."""
+"""Settings that decide which URLs belong to the crawl, or what is kept of each page: a resumed crawl must have them as it began."""
 
 _SEEDS_SHOWN: Final = 6  # of both lists together
 
 
 class Job(Struct, frozen=True):
-    """Seeds (canonical, in order, each once) and settings."""
+    """Seeds (canonical, in order, each once), settings, and what is taken from pages."""
 
     seeds: list[str]
     settings: Settings
+    extraction: Extraction | None = None
 
 
-def make_job(seeds: list[str], settings: Settings) -> Job:
-    """Validate and freeze a job.
+def make_job(seeds: list[str], settings: Settings, extraction: Extraction | None = None) -> Job:
+    """Validate and freeze a job; `extraction` was checked by `extract.check`.
 
     Raises UsageError naming the seed or the pattern that cannot be used.
     """
@@ -54,7 +61,7 @@ def make_job(seeds: list[str], settings: Settings) -> Job:
                 raise UsageError(
                     f"--{option} {pattern!r}: not a regular expression: {error.msg}{where}; patterns are searched in the whole URL"
                 ) from error
-    return Job(list(canonical), settings)
+    return Job(list(canonical), settings, extraction)
 
 
 def canonical_seed(seed: str) -> str:
@@ -87,6 +94,8 @@ def differences(before: Job, now: Job) -> list[str]:
         section, _, key = dotted.partition(".")
         if old[section][key] != new[section][key]:
             found.append(f"{key}: {old[section][key]!r} then, {new[section][key]!r} now")
+    if before.extraction != now.extraction:
+        found.append("extraction rules: others than it began with")
     return found
 
 

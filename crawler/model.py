@@ -205,6 +205,7 @@ class Extras(Struct, frozen=True, array_like=True):
     simhash: int | None = None  # 64 bits
     anchors: list[str] | None = None  # what fragments may name: ids, and names of ``a`` elements
     fragments: list[str] = []  # links that have a fragment, with it
+    requisites: list[PageLink] = []  # what it needs to be shown
     archived: Archived | None = None
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from crawler.model import Kind
+from crawler.model import Exchanged, Kind
 
 MAX_HEADER: Final = 1024 * 1024
 """Bytes of a page's header: URL, Content-Type and Content-Encoding as the server sent them."""
@@ -70,6 +70,15 @@ class Setup(Struct, frozen=True):
     wanted: Wanted | None = None
 
 
+class ToArchive(Struct, frozen=True, array_like=True):
+    """What an archive keeps of an exchange beside its body."""
+
+    ip: str | None
+    started_at: float  # seconds since the epoch, UTC
+    heads: Exchanged
+    truncated: str | None = None  # why the body is not whole: "length", "time", "disconnect" (WARC 1.1 section 5.13)
+
+
 class ToParse(Struct, frozen=True):
     """A body to parse, with the facts of its response that decide how."""
 
@@ -81,6 +90,8 @@ class ToParse(Struct, frozen=True):
     want_links: bool = True
     want_body: bool = False  # the decoded body is to come back, too
     only_new_links: bool = False  # links that this worker has reported lately are left out
+    exchange: ToArchive | None = None  # to be archived, if the worker does that
+    archive_only: bool = False  # the body is not looked at: it is no page
 
 
 class _PageHeader(Struct, frozen=True, array_like=True):
@@ -91,6 +102,8 @@ class _PageHeader(Struct, frozen=True, array_like=True):
     want_links: bool
     want_body: bool
     only_new_links: bool
+    exchange: ToArchive | None
+    archive_only: bool
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -111,7 +124,17 @@ def page_frame(page: ToParse) -> list[bytes]:
     """
     try:
         header = _encoder.encode(
-            _PageHeader(page.url, page.kind, page.content_type, page.encodings, page.want_links, page.want_body, page.only_new_links)
+            _PageHeader(
+                page.url,
+                page.kind,
+                page.content_type,
+                page.encodings,
+                page.want_links,
+                page.want_body,
+                page.only_new_links,
+                page.exchange,
+                page.archive_only,
+            )
         )
     except UnicodeEncodeError as error:  # surrogates that a lenient reader of headers let in
         raise FrameError(str(error)) from error
@@ -153,6 +176,8 @@ class PageReader:
             header.want_links,
             header.want_body,
             header.only_new_links,
+            header.exchange,
+            header.archive_only,
         )
 
     def _frame(self) -> tuple[bytes, bytes] | None:

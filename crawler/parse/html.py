@@ -55,6 +55,7 @@ class Document(Struct, frozen=True):
     refresh: str | None
     links: list[PageLink]
     dropped_links: int
+    base: str  # what its references are resolved against
 
 
 class _Head:
@@ -121,6 +122,7 @@ def extract(data: bytes, url: str, *, agent_token: str, max_links: int, want_lin
         refresh=_resolve(head.refresh, base),
         links=links,
         dropped_links=dropped,
+        base=base,
     )
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from crawler.model import Kind, Parsed
 from crawler.parse import charset, html
 from crawler.parse.decode import decode
+from crawler.parse.extras import Gatherer
 from crawler.parse.frames import MAX_ANSWER_BODY, Setup, ToParse
 from crawler.parse.links import Lately
 from crawler.parse.sitemap import read_sitemap
@@ -23,11 +24,17 @@ _HTML_START: Final = re.compile(
 )  # https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type
 
 
-def parse_page(page: ToParse, setup: Setup, lately: Lately | None = None) -> Parsed:
+def parse_page(page: ToParse, setup: Setup, lately: Lately | None = None, gatherer: Gatherer | None = None) -> Parsed:
     """Decode a body and read its links and metadata, if it is of a type that has any; `lately` saves work from one page to the next.
 
+    `gatherer` takes what is wanted beyond that.
     Raises nothing for what the page contains; MemoryError, RecursionError and selectolax's error when it is too much.
     """
+    parsed = Parsed() if page.archive_only else _read(page, setup, lately, gatherer)
+    return parsed if gatherer is None else gatherer.archived(parsed, page)
+
+
+def _read(page: ToParse, setup: Setup, lately: Lately | None, gatherer: Gatherer | None) -> Parsed:
     media_type = (page.content_type or "").partition(";")[0].strip().lower()
     is_html = media_type in _HTML_TYPES
     expect_text = page.kind is Kind.SITEMAP or is_html or not media_type
@@ -40,13 +47,16 @@ def parse_page(page: ToParse, setup: Setup, lately: Lately | None = None) -> Par
     if page.kind is Kind.SITEMAP:
         parsed = _sitemap(body, digest, page, decoded.notes)
     elif is_html or (not media_type and _HTML_START.match(body)):
-        parsed = _document(body, digest, page, setup, decoded.notes, lately=lately)
+        parsed = _document(body, digest, page, setup, decoded.notes, lately=lately, gatherer=gatherer)
     else:
         parsed = Parsed(bytes=len(body), digest=digest, charset=charset.from_content_type(page.content_type), notes=decoded.notes)
+        parsed = parsed if gatherer is None else gatherer.from_other(parsed, body, page)
     return replace(parsed, body=body) if page.want_body else parsed
 
 
-def _document(body: bytes, digest: str, page: ToParse, setup: Setup, notes: list[str], *, lately: Lately | None) -> Parsed:
+def _document(
+    body: bytes, digest: str, page: ToParse, setup: Setup, notes: list[str], *, lately: Lately | None, gatherer: Gatherer | None
+) -> Parsed:
     name, source = charset.determine(body, page.content_type)
     text, clean = charset.to_utf8(body, name)
     if source in ("content", "default") and not body.isascii():
@@ -56,7 +66,7 @@ def _document(body: bytes, digest: str, page: ToParse, setup: Setup, notes: list
     document = html.extract(
         text, page.url, agent_token=setup.agent_token, max_links=setup.max_links, want_links=page.want_links, lately=lately
     )
-    return Parsed(
+    parsed = Parsed(
         bytes=len(body),
         digest=digest,
         charset=name,
@@ -70,6 +80,7 @@ def _document(body: bytes, digest: str, page: ToParse, setup: Setup, notes: list
         dropped_links=document.dropped_links,
         notes=notes,
     )
+    return parsed if gatherer is None else gatherer.from_document(parsed, text, page, document.base)
 
 
 def _sitemap(body: bytes, digest: str, page: ToParse, notes: list[str]) -> Parsed:

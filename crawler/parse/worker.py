@@ -20,6 +20,7 @@ import msgspec
 from selectolax.lexbor import SelectolaxError
 
 from crawler.model import Parsed, Reason
+from crawler.parse.extras import Gatherer
 from crawler.parse.frames import Answer, FrameError, PageReader, Setup, ToParse, answer_frame
 from crawler.parse.links import Lately, Reported
 from crawler.parse.page import parse_page
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(sock: socket.socket, pages: PageReader, setup: Setup, memory: _Memory) -> None:
-    encoder, reported, lately = msgspec.msgpack.Encoder(), Reported(), Lately()
+    desk = _Desk(setup)
     ceiling = memory.resident() + setup.page_memory // 2
     unchecked = 0
     sock.sendall(answer_frame(Answer.READY))
@@ -60,11 +61,11 @@ def _serve(sock: socket.socket, pages: PageReader, setup: Setup, memory: _Memory
         try:
             page = pages.page()
         except MemoryError:  # not even the body fits
-            payload, intact, size = encoder.encode(_too_hungry(setup)), False, 0
+            payload, intact, size = desk.refusal(_too_hungry(setup)), False, 0
         else:
             if page is None:
                 return
-            payload, intact, size = _answer(page, setup, encoder, reported, lately)
+            payload, intact, size = desk.answer(page)
             del page
         unchecked += size + _PAGE_OVERHEAD
         last = not intact or served == setup.recycle_after
@@ -75,19 +76,33 @@ def _serve(sock: socket.socket, pages: PageReader, setup: Setup, memory: _Memory
             return
 
 
-def _answer(page: ToParse, setup: Setup, encoder: msgspec.msgpack.Encoder, reported: Reported, lately: Lately) -> tuple[bytes, bool, int]:
-    """Parse a page whatever comes; also say whether this process is as good as before, and how many bytes the page had."""
-    intact = False
-    try:
-        parsed = parse_page(page, setup, lately)
-        return encoder.encode(reported.only_new(parsed) if page.only_new_links else parsed), True, parsed.bytes
-    except (MemoryError, SelectolaxError):
-        failed = _too_hungry(setup)
-    except RecursionError:
-        failed = Parsed(reason=Reason.PARSE, detail="nested too deeply")
-    except Exception as error:  # a fault of ours: it is to cost this page and be told, not to stop the worker
-        failed, intact = Parsed(reason=Reason.INTERNAL, detail=_where(error)), True
-    return encoder.encode(failed), intact, _CHECK_AFTER
+class _Desk:
+    """What a worker keeps from one page to the next."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._reported = Reported()
+        self._lately = Lately()
+        self._gatherer = Gatherer(setup.wanted) if setup.wanted is not None else None
+
+    def answer(self, page: ToParse) -> tuple[bytes, bool, int]:
+        """Parse a page whatever comes; also say whether this process is as good as before, and how many bytes the page had."""
+        intact = False
+        try:
+            parsed = parse_page(page, self._setup, self._lately, self._gatherer)
+            return self._encode(self._reported.only_new(parsed) if page.only_new_links else parsed), True, parsed.bytes
+        except (MemoryError, SelectolaxError):
+            failed = _too_hungry(self._setup)
+        except RecursionError:
+            failed = Parsed(reason=Reason.PARSE, detail="nested too deeply")
+        except Exception as error:  # a fault of ours: it is to cost this page and be told, not to stop the worker
+            failed, intact = Parsed(reason=Reason.INTERNAL, detail=_where(error)), True
+        return self.refusal(failed), intact, _CHECK_AFTER
+
+    def refusal(self, parsed: Parsed) -> bytes:
+        """Return the answer that a page could not be used."""
+        return self._encode(parsed)
 
 
 def _too_hungry(setup: Setup) -> Parsed:

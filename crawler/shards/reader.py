@@ -59,6 +59,14 @@ class ShardsReader:
         """Yield every committed record: those of one shard after those of another, each in the order of its commits."""
         return chain.from_iterable(reader.records() for reader in self._readers.values())
 
+    def items(self) -> Iterator[bytes]:
+        """Yield the line of every committed item, as `HomeReader.items` does, of one shard after another."""
+        return chain.from_iterable(reader.items() for reader in self._readers.values())
+
+    def archives(self) -> list[tuple[Path, dict[str, int]]]:
+        """Return the folders of all shards' archives, as `HomeReader.archives` does."""
+        return [archive for reader in self._readers.values() for archive in reader.archives()]
+
     def robots(self, origin: str) -> bytes | None:
         """Return the stored robots.txt entry of an origin (JSON), or None."""
         reader = self._readers.get(owner_of(urls.host(f"{origin}/"), self._layout.processes))

@@ -22,8 +22,9 @@ from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
 
 DATABASE: Final = "crawl.sqlite"
 RECORDS: Final = "records.jsonl"
+ITEMS: Final = "items.jsonl"
 LOCK: Final = "lock"
-OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, LOCK})
+OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, ITEMS, LOCK})
 _REBUILD_BATCH: Final = 2_000
 _LOCK_TRIES: Final = 5
 _TAIL: Final = 65_536  # bytes read first in search of the last record
@@ -43,6 +44,7 @@ class Home:
         self.state: str = schema.read_meta(connection, "state") or "new"
         self.resumed = self.state not in ("new",)
         self.records = OutputFile(folder / RECORDS, JsonLines(), self._length(RECORDS))
+        self.items = OutputFile(folder / ITEMS, JsonLines(), self._length(ITEMS))
         self.outputs: list[OutputFile] = []
 
     def _length(self, name: str) -> int:
@@ -87,6 +89,8 @@ class Home:
         self._check_database()
         try:
             self.records.open()
+            if self.items.length or ((job := self.job()) is not None and job.extraction is not None):
+                self.items.open()
         except StoreError as error:
             raise HomeError(str(error) if error.__cause__ else f"{error}; {DAMAGED}") from error
         for name in outputs:
@@ -96,7 +100,7 @@ class Home:
             )  # ours before it exists
             self._open_output(output, overwrite=overwrite)
             self.outputs.append(output)
-        written = {RECORDS, *(str(output.path) for output in self.outputs)}
+        written = {RECORDS, ITEMS, *(str(output.path) for output in self.outputs)}
         for (path,) in self.connection.execute("SELECT path FROM files").fetchall():
             if path not in written:  # it will lack what this run brings, and is to be written again when it is asked for again
                 self.connection.execute("UPDATE files SET length = 0 WHERE path = ?", (path,))
@@ -210,7 +214,7 @@ class Home:
 
     def close(self) -> None:
         """Close everything and let go of the lock."""
-        for output in (self.records, *self.outputs):
+        for output in (self.records, self.items, *self.outputs):
             output.close()
         self.connection.close()
         os.close(self._lock_fd)
@@ -227,6 +231,11 @@ def _is_utf8(path: Path) -> bool:
 
 def read_log(path: Path, length: int) -> Iterator[Record]:
     """Yield the records in the first `length` bytes of a record log."""
+    return (decode_record(path, line) for line in read_lines(path, length))
+
+
+def read_lines(path: Path, length: int) -> Iterator[bytes]:
+    """Yield the lines in the first `length` bytes of a log of the home. Raises HomeError when it is not there or shorter."""
     if not length:
         return
     try:
@@ -237,7 +246,7 @@ def read_log(path: Path, length: int) -> Iterator[Record]:
         left = length
         while left > 0 and (line := log.readline()):
             left -= len(line)
-            yield decode_record(path, line)
+            yield line
     if left > 0:
         raise HomeError(f"{path}: {left} committed bytes are missing; {DAMAGED}")
 

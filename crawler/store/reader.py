@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -17,10 +18,13 @@ from crawler.frontier.sqlite import State, seed_redirects
 from crawler.job import Job
 from crawler.model import Record
 from crawler.store.counters import Counters
-from crawler.store.home import DATABASE, RECORDS, decode_record, is_locked, read_log, unreadable
+from crawler.store.home import DATABASE, ITEMS, RECORDS, decode_record, is_locked, read_lines, read_log, unreadable
 from crawler.store.outbox import hands_on, stored_extensions
 from crawler.store.schema import check_version, read_meta
 from crawler.url import fingerprint
+
+ARCHIVE: Final = "archive"
+"""The folder of a home that holds its archive; the table of files has its files with this folder before their names."""
 
 
 class Status(Struct, frozen=True):
@@ -80,13 +84,24 @@ class HomeReader:
         if state == "running" and pid is None:
             state = "stopped"
         counters = Counters.load(self._db)
-        files = dict(self._db.execute("SELECT path, length FROM files WHERE path <> ?", (RECORDS,)))
+        files = {path: length for path, length in self._files().items() if path.startswith("/")}  # the home's own are relative
         return Status(str(self.folder), state, pid, self.job().seeds, counters.queued, counters, files)
 
     def records(self) -> Iterator[Record]:
         """Yield every committed record, in the order of their commits."""
-        row = self._db.execute("SELECT length FROM files WHERE path = ?", (RECORDS,)).fetchone()
-        yield from read_log(self.folder / RECORDS, row[0] if row else 0)
+        yield from read_log(self.folder / RECORDS, self._files().get(RECORDS, 0))
+
+    def items(self) -> Iterator[bytes]:
+        """Yield the line of every committed item, a JSON object, in the order of the pages' commits."""
+        yield from read_lines(self.folder / ITEMS, self._files().get(ITEMS, 0))
+
+    def archives(self) -> list[tuple[Path, dict[str, int]]]:
+        """Return the folders of the archive, each with the committed length of its files by name; none when none is kept."""
+        lengths = {path.removeprefix(f"{ARCHIVE}/"): length for path, length in self._files().items() if path.startswith(f"{ARCHIVE}/")}
+        return [(self.folder / ARCHIVE, lengths)] if lengths else []
+
+    def _files(self) -> dict[str, int]:
+        return dict(self._db.execute("SELECT path, length FROM files"))
 
     def robots(self, origin: str) -> bytes | None:
         """Return the stored robots.txt entry of an origin (JSON), or None."""
