@@ -25,6 +25,8 @@ SESSION_RULE: Final = "trap:session_id"
 """Who brings the link then brings `sessions.without_session` of it, in its place."""
 LINK_RULES: Final = frozenset((NOFOLLOW_RULE, REDIRECTS_RULE, ENDLESS_RULE, SAME_CONTENT_RULE))
 """They decide about one link: another page's link to the same URL may pass."""
+REQUISITES_RULE: Final = "requisites"
+"""What a page needs to be shown is not wanted: the setting ``scope.requisites`` is off."""
 SITEMAP_NESTING_RULE: Final = "trap:sitemap_nesting"
 TRAPS_RULE: Final = "trap"
 """What `Door.explain` calls the question that all ``trap:…`` rules answer, when none of them refuses."""
@@ -46,14 +48,26 @@ class Door:
     - A redirect's target may have a session id, see `sessions`.
     - A sitemap may lie elsewhere if robots.txt names it, or beside the index that lists it. The pages it lists are judged as
       any link. Sitemaps have no page depth; they may be nested five deep.
+    - What a page needs to be shown comes in from any site and at any depth if `requisites` is set, else not at all; of the scope,
+      ``exclude`` alone is asked, and it is no trap: no links of it are followed.
     """
 
-    def __init__(self, scope: Scope, *, depth: int | None, max_redirects: int, traps: bool = True, latest_year: int | None = None) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        depth: int | None,
+        max_redirects: int,
+        traps: bool = True,
+        latest_year: int | None = None,
+        requisites: bool = False,
+    ) -> None:
         self._scope = scope
         self._depth = depth
         self._max_redirects = max_redirects
         self._traps = traps
         self._latest_year = latest_year
+        self._requisites = requisites
         self.extensions = 0
         """How often the scope has grown."""
 
@@ -86,6 +100,9 @@ class Door:
         return trail
 
     def _ask(self, link: Link) -> Iterator[tuple[str, bool]]:
+        if link.kind is Kind.REQUISITE:
+            yield from self._ask_requisite(link)
+            return
         if self._traps and link.via in _WITHOUT_SESSION and without_session(link.url) != link.url:
             yield SESSION_RULE, False
         for rule, passes in self._scope_rules(link):
@@ -100,12 +117,21 @@ class Door:
         elif self._depth is not None:
             yield DEPTH_RULE, link.depth <= self._depth
 
+    def _ask_requisite(self, link: Link) -> Iterator[tuple[str, bool]]:
+        yield REQUISITES_RULE, self._requisites
+        for rule, passes in self._scope.exclusions:
+            yield rule, bool(passes(link.url))
+        if link.hops:
+            yield REDIRECTS_RULE, link.hops <= self._max_redirects
+
     def _scope_rules(self, link: Link) -> list[Rule]:
         if link.via is Via.SEED or (link.depth == 0 and self._is_seed_redirect(link)) or _is_declared_sitemap(link):
             return self._scope.exclusions
         return self._scope.rules
 
     def _is_seed_redirect(self, link: Link) -> bool:
+        if link.kind is Kind.REQUISITE:
+            return False
         return link.via is Via.REDIRECT and link.depth == 0 and link.referrer is not None and self._scope.is_seed(link.referrer)
 
 
@@ -116,7 +142,14 @@ def make_door(seeds: list[str], settings: Settings, extensions: Iterable[str] = 
         scope.extend(url)
     latest_year = None if year is None else year + traps.YEARS_AHEAD
     limits = settings.scope
-    return Door(scope, depth=limits.depth, max_redirects=settings.fetch.max_redirects, traps=limits.traps, latest_year=latest_year)
+    return Door(
+        scope,
+        depth=limits.depth,
+        max_redirects=settings.fetch.max_redirects,
+        traps=limits.traps,
+        latest_year=latest_year,
+        requisites=limits.requisites,
+    )
 
 
 def _is_declared_sitemap(link: Link) -> bool:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.config import ScopeSettings
+from crawler.config import ScopeSettings, Settings
 from crawler.model import Kind, Link, Via
-from crawler.policy.admit import DEPTH_RULE, Door
+from crawler.policy.admit import DEPTH_RULE, Door, make_door
 from crawler.policy.scope import Scope
 
 SEED = "http://h.test/"
@@ -95,3 +95,43 @@ def test_explain_lists_the_rules_in_order_and_changes_nothing() -> None:
     assert entrance.explain(link("http://h.test/x")) == [("scope:host", True), ("exclude:x$", False)]
     entrance.explain(link("http://www.h.test/", Via.REDIRECT, 0, SEED, hops=1))
     assert entrance.admit(link("http://www.h.test/d")) == "scope:host"
+
+
+def requisite(url: str, via: Via = Via.REQUISITE, **known: int) -> Link:
+    return link(url, via, kind=Kind.REQUISITE, **known)
+
+
+@pytest.mark.parametrize(
+    ("found", "refused"),
+    [
+        (requisite("http://h.test/a.css"), None),
+        (requisite("http://other.test/a.css"), None),  # from any host
+        (requisite("http://other.test/a.css", depth=9), None),  # at any depth
+        (requisite(TRAP), None),
+        (requisite("http://other.test/no/a.css"), "exclude:/no/"),
+        (requisite("http://third.test/a.css", Via.REDIRECT, hops=3), None),
+        (requisite("http://third.test/a.css", Via.REDIRECT, hops=4), "redirects"),
+        (link("http://other.test/page"), "scope:host"),  # pages are judged as ever
+    ],
+)
+def test_what_a_page_needs_to_be_shown(found: Link, refused: str | None) -> None:
+    settings = ScopeSettings(exclude=["/no/"])
+    admitting = Door(Scope([SEED], settings), depth=2, max_redirects=3, requisites=True)
+    assert admitting.admit(found) == refused
+    assert admitting.explain(found)[0][0] == ("requisites" if found.kind is Kind.REQUISITE else "scope:host")
+
+
+def test_requisites_are_refused_unless_wanted() -> None:
+    assert door().admit(requisite("http://h.test/a.css")) == "requisites"
+
+
+def test_a_requisite_that_redirects_never_extends_the_scope() -> None:
+    admitting = Door(Scope([SEED], ScopeSettings()), depth=2, max_redirects=3, requisites=True)
+    assert admitting.admit(Link("http://cdn.test/a.css", Via.REDIRECT, 0, SEED, 1, Kind.REQUISITE)) is None
+    assert admitting.extensions == 0
+    assert admitting.admit(link("http://cdn.test/page")) == "scope:host"
+
+
+def test_the_setting_reaches_the_door() -> None:
+    settings = Settings(scope=ScopeSettings(requisites=True))
+    assert make_door([SEED], settings).admit(requisite("http://cdn.test/a.css")) is None
