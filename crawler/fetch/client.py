@@ -37,6 +37,7 @@ class Fetch(Protocol):
         on_sent: OnSent | None = None,
         cut: bool = False,
         conditional: Conditional | None = None,
+        method: str = "GET",
     ) -> Deferred[Fetched | FetchFailed]:
         """Make one bounded exchange."""
 
@@ -86,11 +87,13 @@ class Fetcher:
         on_sent: OnSent | None = None,
         cut: bool = False,
         conditional: Conditional | None = None,
+        method: str = "GET",
     ) -> Deferred[Fetched | FetchFailed]:
         """Fetch a canonical URL; the result is a value whatever the web does. Redirects are not followed.
 
         `max_body` (bytes on the wire) and `accept` (media types; empty: all) stand in for the settings' own. A larger body is
-        a failure, or with `cut` ends there. A `conditional` request may be answered by 304; raises ValueError for validators that are none.
+        a failure, or with `cut` ends there. A `conditional` request may be answered by 304; raises ValueError for validators that are
+        none. The `method` is GET, or HEAD: then there is no body, whatever length is announced.
         `on_sent` is called with the reactor's time when the request has left on an open connection: never when there was
         none, and twice when a kept connection turned out dead and the request was sent again.
         The result fails only with CancelledError, which closes the connection at once, and with bugs of ours.
@@ -100,6 +103,7 @@ class Fetcher:
             accept=self._settings.accept if accept is None else accept,
             cut=cut,
             fields=conditional_fields(conditional) if conditional is not None else b"",
+            method=method,
         )
         return Exchange(self._equipment, url, wish, on_sent).start()
 

@@ -59,6 +59,7 @@ class Wish(Struct, frozen=True):
     accept: Sequence[str]  # media types; none: all
     cut: bool = False
     fields: bytes = b""  # of this request alone, each ended with CR LF
+    method: str = "GET"  # or HEAD
 
 
 @implementer(IAgent)
@@ -86,7 +87,7 @@ class Exchange:
         """Send the request; cancelling the result closes the connection at once."""
         done = self._done = Deferred(self._cancelled)
         try:
-            self._answer = TrimmedClient(self).request("GET", self._url, headers=self._shared.headers)
+            self._answer = TrimmedClient(self).request(self._wish.method, self._url, headers=self._shared.headers)
         except Exception:
             self._crashed(Failure())  # type: ignore[no-untyped-call]
         else:
@@ -133,7 +134,7 @@ class Exchange:
             self._fail(Reason.BAD_HTTP, f"status {response.code}")
         elif 200 <= response.code < 300 and wish.accept and not media_type_accepted(self._header("content-type"), wish.accept):
             self._fail(Reason.CONTENT_TYPE, f"{self._header('content-type')} is not accepted")
-        elif response.length is not UNKNOWN_LENGTH and response.length > wish.limit and not wish.cut:
+        elif response.length is not UNKNOWN_LENGTH and response.length > wish.limit and not wish.cut and wish.method != "HEAD":
             self._fail(Reason.TOO_LARGE, f"{response.length} bytes announced, at most {wish.limit} are taken")
         else:
             self._body = GatheredBody(self._body_ended)
