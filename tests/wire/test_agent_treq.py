@@ -3,112 +3,24 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import gc
 import gzip
 import io
 import json
-import re
-from collections.abc import AsyncIterator, Iterator
 from http.cookiejar import CookieJar
-from pathlib import Path
 from typing import Any
 
 import pytest
 from treq.client import HTTPClient
+from treq_web import BODY, a_web, told
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.web.client import ContentDecoderAgent, CookieAgent, FileBodyProducer, GzipDecoder, RedirectAgent, ResponseFailed, readBody
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IClientRequest, IResponse
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
-
-from crawler.fetch.agent import Agent, Limits
-from crawler.fetch.guard import Guard
-from crawler.fetch.trimmed import TrimmedClient
-
-BODY = b"a page " * 20_000
-
-
-class Web(Resource):
-    """Twisted's own server, with a path for each thing that treq does."""
-
-    isLeaf = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.connections: set[Any] = set()
-
-    def render(self, request: Any) -> Any:
-        self.connections.add(request.channel)
-        return getattr(self, f"do_{request.path.decode().strip('/')}")(request)
-
-    def do_echo(self, request: Any) -> bytes:
-        """Tell what was asked."""
-        fields = {
-            name.decode().lower(): [value.decode("latin-1") for value in values]
-            for name, values in request.requestHeaders.getAllRawHeaders()
-        }
-        told = {"method": request.method.decode(), "uri": request.uri.decode(), "fields": fields}
-        told["body"] = request.content.read().decode("latin-1")
-        told["cookies"] = {name.decode(): value.decode() for name, value in request.received_cookies.items()}
-        return json.dumps(told).encode()
-
-    def do_gzip(self, request: Any) -> bytes:
-        request.setHeader(b"Content-Encoding", b"gzip")
-        return gzip.compress(BODY)
-
-    def do_large(self, request: Any) -> bytes:
-        return BODY
-
-    def do_chunks(self, request: Any) -> int:
-        for number in range(5):
-            reactor.callLater(number * 0.01, request.write, b"%d" % number * 10)
-        reactor.callLater(0.06, request.finish)
-        return NOT_DONE_YET
-
-    def do_login(self, request: Any) -> bytes:
-        request.addCookie(b"session", b"42", path=b"/")
-        return b"welcome"
-
-    def do_moved(self, request: Any) -> bytes:
-        request.redirect(b"/echo?from=moved")
-        return b"over there"
-
-    def do_round(self, request: Any) -> bytes:
-        request.redirect(b"/round")
-        return b""
-
-    def do_hang(self, request: Any) -> int:
-        request.notifyFinish().addErrback(lambda _: None)
-        return NOT_DONE_YET
-
-
-@contextlib.asynccontextmanager
-async def a_web(**limits: Any) -> AsyncIterator[tuple[Agent, str, Web]]:
-    """Give an agent that may connect to loopback addresses, and a server with its URL."""
-    web = Web()
-    site = Site(web, timeout=None)
-    site.noisy = False
-    port = reactor.listenTCP(0, site, interface="127.0.0.1")
-    agent = Agent(reactor, limits=Limits(**{"timeout": 10.0} | limits), guard=Guard((), ["127.0.0.0/8"]))
-    try:
-        yield agent, f"http://127.0.0.1:{port.getHost().port}", web
-    finally:
-        await agent.close()
-        await port.stopListening()
-
-
-async def told(response: Any) -> dict[str, Any]:
-    assert response.code == 200
-    answer: dict[str, Any] = json.loads(await response.content())
-    return answer
-
 
 # Interfaces
 
@@ -316,117 +228,3 @@ async def test_twisteds_own_producer_of_a_file() -> None:
         producer = FileBodyProducer(io.BytesIO(BODY))
         response = await agent.request(b"POST", url.encode() + b"/echo", Headers({}), producer)
         assert json.loads(await readBody(response))["body"].encode() == BODY
-
-
-# Nothing grows
-
-
-class Canned(Protocol):
-    """Answers each head at once, a POST's before its body has come, and keeps nothing."""
-
-    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
-
-    def dataReceived(self, data: bytes) -> None:
-        self.transport.write(self.answer * data.count(b"\r\n\r\n"))
-
-    def connectionLost(self, reason: Any = connectionDone) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def canned() -> Iterator[str]:
-    factory = Factory.forProtocol(Canned)
-    factory.noisy = False
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    yield f"http://127.0.0.1:{port.getHost().port}/"
-    port.stopListening()
-
-
-def counts() -> tuple[int, int, int]:
-    gc.collect()
-    return len(gc.get_objects()), len(list(Path("/proc/self/fd").iterdir())), len(reactor.getDelayedCalls())
-
-
-async def test_ten_thousand_requests_leave_nothing_behind() -> None:
-    with canned() as url:
-        agent = Agent(reactor, guard=Guard((), ["127.0.0.0/8"]))
-        client = HTTPClient(agent)
-
-        async def ask(times: int) -> None:
-            for number in range(times):
-                data = {"data": b"x" * 10} if number % 10 == 9 else {}
-                response = await client.request("POST" if data else "GET", url, headers={"X": "1"}, **data)
-                assert len(await response.content()) == 2000
-                if number % 100 == 99:
-                    await deferLater(reactor, 0, succeed, None)
-
-        await ask(1000)
-        before = counts()
-        await ask(9000)
-        after = counts()
-        await agent.close()
-    assert after[0] - before[0] < 500, "objects"
-    assert after[1:] == before[1:], "descriptors, timers"
-
-
-# The documentation
-
-
-def documented() -> dict[str, Any]:
-    """Run the code of docs/agent.md and return what it defines."""
-    text = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
-    names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        exec(compile(block, "docs/agent.md", "exec"), names)
-    return names
-
-
-async def test_the_documentations_code() -> None:
-    names = documented()
-    async with a_web() as (_, url, _):
-        code, text, posted = await names["with_treq"](reactor, url + "/echo")
-        assert (code, json.loads(text)["uri"], posted) == (200, "/echo?page=1", 200)
-        code, content = await names["with_twisted"](reactor, url + "/echo")
-        assert (code, json.loads(content)["method"]) == (200, "POST")
-        assert (await names["why_not"](reactor, url)).endswith("is a loopback address")
-
-
-def test_the_documentation_names_every_limit_with_its_default() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
-    said = {
-        name: value
-        for row in rows
-        for names, value in re.findall(r"((?:`\w+`(?:, )?)+) ([\d.]+|none)", row)
-        for name in re.findall(r"\w+", names)
-    }
-    limits = Limits()
-    assert said == {name: f"{value:g}" if (value := getattr(limits, name)) is not None else "none" for name in limits.__struct_fields__}
-
-
-class Noting:
-    """An agent that notes what it is asked, and answers nothing."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-
-    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> Deferred[Any]:
-        self.asked.append((method, uri, headers, bodyProducer))
-        return Deferred()
-
-
-def test_the_trimmed_client_hands_a_plain_request_straight_to_its_agent() -> None:
-    agent, headers = Noting(), Headers({"A": ["b"]})
-    TrimmedClient(agent).request("GET", "http://a.test/%7e?b=c", headers=headers)
-    assert agent.asked == [(b"GET", b"http://a.test/%7e?b=c", headers, None)]
-    assert agent.asked[0][2] is headers
-
-
-async def test_the_trimmed_client_does_all_that_treqs_does_when_it_is_asked_to() -> None:
-    async with a_web() as (agent, url, _):
-        client = TrimmedClient(agent)
-        seen = await told(await client.get(url + "/echo"))
-        assert "accept-encoding" not in seen["fields"]
-        answer = await client.post(url + "/echo", json={"a": 1}, params={"q": "1"}, cookies={"c": "d"})
-        seen = await told(answer)
-        assert (seen["method"], seen["uri"], json.loads(seen["body"]), seen["cookies"]) == ("POST", "/echo?q=1", {"a": 1}, {"c": "d"})
