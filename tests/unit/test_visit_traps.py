@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_visit import Room, link, rules_of, urls_of
+from visits import Room, link, rules_of, urls_of
 
 from crawler.model import Kind, Parsed, Task, Via
 from crawler.policy.endless import FOUND
