@@ -36,7 +36,6 @@ from ends import (
 GOOD: Final = 100
 MANY_HOSTS: Final = 10_000  # of the 50 000 that one page links to: so many links of a page are taken
 
-WIRE: Final = "tests/wire/test_fetch_connections.py::"
 SESSION: Final = "tests/wire/test_session.py::"
 TLS: Final = "tests/wire/test_tls.py::"
 HOSTILE: Final = "tests/hostile/"
@@ -102,8 +101,8 @@ ROUTES: Final = {
     47: Case(
         "A name that is public when it is checked and private when it is connected to",
         tests=(
-            f"{WIRE}test_forbidden_addresses_are_not_connected_to",
-            f"{WIRE}test_a_seeds_name_is_exempt_at_its_first_addresses_only",
+            "tests/wire/test_fetch_addresses.py::test_forbidden_addresses_are_not_connected_to",
+            "tests/wire/test_fetch_addresses.py::test_a_seeds_name_is_exempt_at_its_first_addresses_only",
             "tests/unit/fetch/test_fetch_guard.py::test_a_named_seed_is_exempt_at_its_first_addresses",
         ),
         note="The address that is connected to is the one that was judged: names are not resolved a second time.",
@@ -113,9 +112,9 @@ ROUTES: Final = {
         (web("http://xn--/ http://xn--a/ http://a..b/", DNS),),
         (
             "tests/unit/fetch/test_fetch_dns.py",
-            f"{WIRE}test_names_without_address",
-            f"{WIRE}test_a_resolver_that_stalls",
-            f"{WIRE}test_the_deadline_covers_the_resolver",
+            "tests/wire/test_fetch_addresses.py::test_names_without_address",
+            "tests/wire/test_fetch_addresses.py::test_a_resolver_that_stalls",
+            "tests/wire/test_fetch_addresses.py::test_the_deadline_covers_the_resolver",
         ),
     ),
     49: Case(
@@ -210,8 +209,8 @@ MACHINE: Final = {
             f"{TLS}test_no_handshake",
             f"{TLS}test_a_server_of_old_versions_only",
             f"{TLS}test_a_handshake_that_stalls_is_a_time_out_that_names_the_stage",
-            f"{WIRE}test_tls_to_a_server_that_speaks_none",
-            f"{WIRE}test_tls_handshake_that_stalls",
+            "tests/wire/test_fetch_tls.py::test_tls_to_a_server_that_speaks_none",
+            "tests/wire/test_fetch_tls.py::test_tls_handshake_that_stalls",
         ),
     ),
     87: Case(
@@ -223,7 +222,7 @@ MACHINE: Final = {
             web("/resetafter", FETCHED, title="A page"),
             again("/reset /resetnolength", TRUNCATED, attempts=3),
         ),
-        (f"{WIRE}test_tls_connections_end_without_the_servers_consent",),
+        ("tests/wire/test_fetch_tls.py::test_tls_connections_end_without_the_servers_consent",),
     ),
     88: Case(
         "IPv6 that leads nowhere beside IPv4 that works",
@@ -234,13 +233,13 @@ MACHINE: Final = {
         (web("/later[0-9] /429 /500 /503", HTTP_ERROR), again("/503", HTTP_ERROR, attempts=3)),
         (
             "tests/unit/policy/test_retry.py",
-            "tests/wire/test_engine.py::test_retry_after_stills_the_whole_host",
+            "tests/wire/test_engine_manners.py::test_retry_after_stills_the_whole_host",
         ),
         note="The wait is bounded by max_retry_after, here 0.1 s, or the crawl would not end.",
     ),
     90: Case(
         "A site becomes ten times slower; many names of one address",
-        tests=("tests/wire/test_engine.py::test_no_more_in_flight_than_allowed_and_never_closer_than_the_delay",),
+        tests=("tests/wire/test_engine_manners.py::test_no_more_in_flight_than_allowed_and_never_closer_than_the_delay",),
         note="No more than `per_host` requests are in flight to a name, so a slower site is asked less often by itself.",
     ),
     91: Case(

@@ -159,10 +159,10 @@ PAGES: Final = {
         "A parse worker hangs, outgrows its memory, dies, talks rubbish",
         tests=(
             "tests/hostile/test_evil_web.py::test_a_page_that_kills_its_worker_costs_itself_alone",
-            f"{POOL}test_killing_a_worker_loses_no_page",
-            f"{POOL}test_a_page_that_kills_its_worker_twice_is_given_up_and_told",
-            f"{POOL}test_a_worker_that_talks_rubbish_is_not_believed",
-            f"{POOL}test_an_answer_that_is_no_parsed_page_is_not_believed",
+            "tests/wire/test_parse_pool_victims.py::test_killing_a_worker_loses_no_page",
+            "tests/wire/test_parse_pool_victims.py::test_a_page_that_kills_its_worker_twice_is_given_up_and_told",
+            "tests/wire/test_parse_pool_processes.py::test_a_worker_that_talks_rubbish_is_not_believed",
+            "tests/wire/test_parse_pool_processes.py::test_an_answer_that_is_no_parsed_page_is_not_believed",
         ),
     ),
     77: Case(

@@ -19,10 +19,10 @@ from conftest import Crawl
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from fetching import fake_names, make_fetcher, pause
 from OpenSSL import SSL
 from scripted_server import ScriptedServer, answer, serving
-from test_engine import quick
-from test_fetch_connections import fake_names, make_fetcher, pause
+from small_crawl import quick
 from twisted.internet import reactor
 
 from crawler.build import build_crawl
