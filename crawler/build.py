@@ -129,6 +129,7 @@ def _make_fetcher(reactor: Any, job: Job, resolver: Resolves, session: Session |
         trust=Trust(insecure=fetch.insecure),
         proxies=read_proxies(fetch),
         session=session or make_session(fetch, now=time.time),
+        keep_heads=job.settings.store.archive,
     )
 
 

@@ -40,12 +40,14 @@ class AnswerReader:
         "_head_only",
         "_head_room",
         "_interim",
+        "_keep_head",
         "_odd",
         "_parser",
         "_received",
         "_trailers",
         "chunked",
         "fields",
+        "head",
         "head_done",
         "length",
         "phrase",
@@ -57,12 +59,13 @@ class AnswerReader:
         "whole",
     )
 
-    def __init__(self, method: bytes = b"GET") -> None:
-        """Take the method of the request: an answer to HEAD has no body (RFC 9112 section 6.3)."""
+    def __init__(self, method: bytes = b"GET", *, keep_head: bool = False) -> None:
+        """Take the method of the request: an answer to HEAD has no body (RFC 9112 section 6.3). `keep_head`: `head` is wanted."""
         self.status = 0
         self.phrase = b""
         self.version = "1.1"
         self.fields: list[Field] = []  # names in lower case
+        self.head = b""  # as it came, without interim answers, with the empty line; only where it is wanted
         self.length: int | None = None  # of the body; None: not told beforehand
         self.chunked = False
         self.pieces: list[bytes] = []  # of the body; whoever takes them leaves an empty list
@@ -71,6 +74,7 @@ class AnswerReader:
         self.reusable = False
         self.problem: BadAnswer | HeadTooLarge | None = None
         self._head_only = method == b"HEAD"
+        self._keep_head = keep_head
         self._head_room = MAX_HEAD
         self._received: list[bytes] = []  # up to the end of the head
         self._odd: bytearray | None = None  # the same once it is clear that llhttp does not read it
@@ -159,6 +163,7 @@ class AnswerReader:
         self._parser = HttpResponseParser(self)
         self._interim = 0
         self._received = [found.head, found.rest]
+        self.head = found.raw
         self.fields, self.phrase = [], b""
         self.length, self.chunked = None, False
         self._run(found.head)
@@ -170,12 +175,14 @@ class AnswerReader:
     def _after_head(self) -> None:
         if self._head_only and not b"".join(self._received[-4:]).endswith(_BLANK):
             self.reusable = False
-        if self.chunked:
+        if self.chunked or self._keep_head:
             came = b"".join(self._received).lstrip(b"\r\n")
-            end = 0
+            begin = end = 0
             for _ in range(self._interim + 1):
-                end = came.find(_BLANK, end) + len(_BLANK)
-            self._count_framing(len(came) - end)
+                begin, end = end, came.find(_BLANK, end) + len(_BLANK)
+            self.head = self.head or came[begin:end]
+            if self.chunked:
+                self._count_framing(len(came) - end)
         self._received = []
         self._odd = None
 

@@ -58,8 +58,11 @@ class Fetcher:
         session: Session | None = None,
         idle_seconds: float = IDLE_SECONDS,
         wall_clock: Callable[[], float] = time.time,
+        keep_heads: bool = False,
     ) -> None:
         """Take the parts. The resolver becomes the fetcher's own and is closed with it.
+
+        `keep_heads`: results have the heads as they were sent, and failed ones what came of the body, for an archive.
 
         Raises ValueError for a header of `settings` that cannot be sent.
         """
@@ -76,7 +79,7 @@ class Fetcher:
         headers = request_headers(user_agent, settings.headers)
         if session is not None:
             session.take_over(headers)
-        self._equipment = Equipment(self._agent, FixedHeaders(headers), session, wall_clock)
+        self._equipment = Equipment(self._agent, FixedHeaders(headers), session, wall_clock, keep_heads)
 
     def fetch(
         self,

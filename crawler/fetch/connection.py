@@ -127,7 +127,7 @@ class Connection(TwistedProtocol):
         self._request = request
         self._receiver = receiver
         self._limit = limit
-        self._reader = AnswerReader(request.method)
+        self._reader = AnswerReader(request.method, keep_head=request.keep_head)
         self._write_now(request.text)
         if request.body is not None:
             self._upload = Upload(request.body, self.transport, self._upload_failed)

@@ -22,12 +22,12 @@ from crawler import url as urls
 from crawler.fetch.agent import Agent
 from crawler.fetch.body import GatheredBody
 from crawler.fetch.failures import BodyTooLarge, CannotConnect, explain
-from crawler.fetch.headers import decode_headers, media_type_accepted
+from crawler.fetch.headers import decode_headers, media_type_accepted, without_secrets
 from crawler.fetch.response import Request
 from crawler.fetch.sites import Session
 from crawler.fetch.transfer import OnSent, Transfer
 from crawler.fetch.trimmed import TrimmedClient
-from crawler.model import Fetched, FetchFailed, Reason
+from crawler.model import Exchanged, Fetched, FetchFailed, Reason
 
 
 class FixedHeaders(Headers):
@@ -50,6 +50,7 @@ class Equipment(Struct, frozen=True):
     headers: FixedHeaders  # sent with every request, Accept-Encoding among them
     session: Session | None
     wall_clock: Callable[[], float]
+    keep_heads: bool = False  # results have `exchange`, also failed ones, with what came of the body
 
 
 class Wish(Struct, frozen=True):
@@ -79,6 +80,7 @@ class Exchange:
         self._ip: str | None = None
         self._status: int | None = None
         self._headers: list[tuple[str, str]] = []
+        self._heads: Exchanged | None = None
         self._body: GatheredBody | None = None
         self._answer: Deferred[Any] | None = None
         self._done: Deferred[Fetched | FetchFailed] | None = None  # until it is called
@@ -111,7 +113,7 @@ class Exchange:
             *(method, where, target.netloc, target.forward or b""),
             *(fixed.text, own, self._wish.fields),
         )
-        request = Request(method, uri, fixed, text)
+        request = Request(method, uri, fixed, text, keep_head=self._shared.keep_heads)
         self._transfer = Transfer(self._shared.agent.line, request, target, limit=self._wish.limit, on_sent=self._on_sent)
         answer: Deferred[Any] = self._transfer.start()
         return answer
@@ -127,6 +129,8 @@ class Exchange:
     def _take_head(self, answer: Any) -> None:
         wish, response = self._wish, answer.original  # treq's response has one of ours in it
         self._headers = decode_headers(response.fields)
+        if self._shared.keep_heads:
+            self._heads = Exchanged(without_secrets(response.request.text), response.head)
         if self._shared.session is not None:
             self._shared.session.learn(self._url, self._headers)
         self._status = response.code
@@ -181,11 +185,16 @@ class Exchange:
     def _succeed(self, body: bytes) -> None:
         assert self._status is not None
         self._release()
-        self._tell(Fetched(self._url, self._status, self._headers, body, self._ip, self._started_at, self._elapsed()))
+        self._tell(Fetched(self._url, self._status, self._headers, body, self._ip, self._started_at, self._elapsed(), self._heads))
 
     def _fail(self, reason: Reason, detail: str) -> None:
+        body = self._body.content() if self._heads is not None and self._body is not None else b""
         self._stop()
-        self._tell(FetchFailed(self._url, reason, detail, self._ip, self._started_at, self._elapsed(), self._status, self._headers))
+        self._tell(
+            FetchFailed(
+                *(self._url, reason, detail, self._ip, self._started_at, self._elapsed(), self._status, self._headers), self._heads, body
+            )
+        )
 
     def _tell(self, result: Fetched | FetchFailed | Failure) -> None:
         done, self._done = self._done, None

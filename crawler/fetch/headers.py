@@ -14,6 +14,13 @@ MAX_HEADER_CHARACTERS: Final = 65536
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+_SECRETS: Final = re.compile(rb"^(?:proxy-)?(?:authorization|cookie)[ \t]*:[^\n]*\n", re.I | re.M)
+
+
+def without_secrets(head: bytes) -> bytes:
+    """Return the head of a request without the fields that let somebody in: Authorization, Proxy-Authorization, Cookie."""
+    return _SECRETS.sub(b"", head)
+
 
 def decode_headers(fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     """Return the fields as text, names in lower case, at most `MAX_HEADERS` of them; no value may have a line feed."""

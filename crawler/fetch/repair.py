@@ -29,6 +29,7 @@ class Rewritten(Struct, frozen=True):
 
     head: bytes  # the status line and the fields that frame the body; ends with the blank line
     fields: list[Field]  # all fields as they came, names in lower case
+    raw: bytes  # the head as it came, with the blank line
     rest: bytes  # what followed the head
 
 
@@ -53,7 +54,7 @@ def rewrite(received: bytes | bytearray) -> Rewritten | None:
         start = end.end()
     fields = _read_fields(bytes(received[line_end + 1 : end.start()])) if end.start() > line_end else []
     lines = [version + b" " + status + b" " + _CONTROLS.sub(b"", reason), *_framing(fields)]
-    return Rewritten(b"\r\n".join(lines) + b"\r\n\r\n", fields, bytes(received[end.end() :]))
+    return Rewritten(b"\r\n".join(lines) + b"\r\n\r\n", fields, bytes(received[start : end.end()]), bytes(received[end.end() :]))
 
 
 def _read_status_line(line: bytes) -> tuple[bytes, bytes, bytes]:

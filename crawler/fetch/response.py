@@ -51,15 +51,18 @@ class Feeds(Protocol):
 class Request:
     """A request as it is written. `body` writes what follows `text`; only requests without one can be sent twice."""
 
-    __slots__ = ("absoluteURI", "body", "headers", "method", "text")
+    __slots__ = ("absoluteURI", "body", "headers", "keep_head", "method", "text")
 
-    def __init__(self, method: bytes, url: bytes, headers: Headers, text: bytes, body: IBodyProducer | None = None) -> None:
-        """Take the head, with the empty line that ends it, as `text`."""
+    def __init__(
+        self, method: bytes, url: bytes, headers: Headers, text: bytes, body: IBodyProducer | None = None, *, keep_head: bool = False
+    ) -> None:
+        """Take the head, with the empty line that ends it, as `text`. `keep_head`: the answer's head is wanted as it comes."""
         self.method = method
         self.absoluteURI = url
         self.headers = headers
         self.text = text
         self.body = body
+        self.keep_head = keep_head
 
     @property
     def repeatable(self) -> bool:
@@ -117,6 +120,7 @@ class Response:
         "awaits_receiver",
         "code",
         "fields",
+        "head",
         "held",
         "length",
         "phrase",
@@ -137,6 +141,7 @@ class Response:
         self.phrase = reader.phrase
         self.version = (b"HTTP", int(reader.version[0]), int(reader.version[2]))
         self.fields = reader.fields
+        self.head = reader.head  # as it came, where the request wants it
         self.length: Any = UNKNOWN_LENGTH if reader.length is None else reader.length
         self.previousResponse: IResponse | None = None
         self.awaits_receiver = True  # nobody has asked for the body yet
