@@ -111,7 +111,7 @@ class RecordFile:
     def __init__(self, path: str, *, overwrite: bool) -> None:
         """Open the temporary file. Raises UsageError when that cannot be, or `path` exists and is not to be replaced."""
         self.path = Path(path)
-        self._encoder = encoder(format_of(path))
+        self._encoder = encoder(format_of(path, formats=("jsonl", "csv")))
         refuse_unwritable(self.path, overwrite=overwrite)
         try:
             fd, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part")

@@ -187,12 +187,7 @@ class Home:
         """Say whether the beginning of an output, and the committed end if it has one, are what this crawl wrote."""
         first = next(self.read_records(), None)
         last = self._last_record()
-        if first is None or last is None:
-            return True
-        head = (output.encoder.header + output.encoder.encode([first]))[:have]
-        with output.path.open("rb") as file:
-            begins = file.read(len(head)) == head
-        return begins and (have < output.length or output.ends_with(output.encoder.encode([last])))
+        return first is None or last is None or output.wrote(have, first, last)
 
     def _last_record(self) -> Record | None:
         length, size = self.records.length, _TAIL

@@ -1,7 +1,8 @@
 """Files that records are appended to: each knows its committed length and can be cut back to it.
 
-`Encoder` turns records into bytes (JSON Lines, CSV); `OutputFile` appends bytes durably. An output is a function of the
-record log alone, so one that is missing, or new on resume, is rebuilt from it.
+`Encoder` turns records into bytes (JSON Lines, also compressed, and CSV); `OutputFile` appends bytes durably. An output is a function of
+the record log alone, so one that is missing, or new on resume, is rebuilt from it. All other outputs are made when the crawl has ended
+(`crawler.export`).
 """
 
 from __future__ import annotations
@@ -12,27 +13,27 @@ import io
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
 from crawler.errors import StoreError, UsageError
 from crawler.model import Record
+from crawler.store.compressed import GZIP, ZSTD, Compressed
 
-_COLUMNS: Final = tuple(name for name in Record.__struct_fields__ if name not in ("headers", "links"))
+_NOT_IN_CSV: Final = ("headers", "links", "text", "simhash", "anchors", "fragments")
+_COLUMNS: Final = tuple(name for name in Record.__struct_fields__ if name not in _NOT_IN_CSV)
 _ENCODE: Final = msgspec.json.Encoder().encode
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: the same in full width
 
-FORMATS: Final = ("jsonl", "csv")
-EXTENSIONS: Final = {".jsonl": "jsonl", ".jl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
-_LATER: Final = {
-    ".parquet": "Parquet",
-    ".warc": "WARC",
-    ".warc.gz": "WARC",
-    ".wacz": "WACZ",
-    ".jsonl.gz": "compressed JSONL",
-    ".jsonl.zst": "compressed JSONL",
+EXTENSIONS: Final = {
+    **dict.fromkeys((".jsonl", ".jl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".jsonl.gz", ".jl.gz", ".ndjson.gz"), "jsonl.gz"),
+    **dict.fromkeys((".jsonl.zst", ".jl.zst", ".ndjson.zst"), "jsonl.zst"),
+    ".csv": "csv",
 }
+FORMATS: Final = tuple(dict.fromkeys(EXTENSIONS.values()))
+_LONGEST_FIRST: Final = sorted(EXTENSIONS.items(), key=lambda pair: -len(pair[0]))
 
 
 class Encoder(Protocol):
@@ -42,6 +43,23 @@ class Encoder(Protocol):
 
     def encode(self, records: Iterable[Record]) -> bytes:
         """Return the bytes of `records`, one line each."""
+
+    def begins(self, file: BinaryIO, have: int, first: Record) -> bool:
+        """Say whether a file of `have` bytes begins as if this encoder had written `first` first; it is read from where it stands."""
+
+    def ends(self, file: BinaryIO, length: int, last: Record) -> bool:
+        """Say whether a file's first `length` bytes end as if this encoder had written `last` last."""
+
+
+def _begins(encoding: Encoder, file: BinaryIO, have: int, first: Record) -> bool:
+    head = (encoding.header + encoding.encode([first]))[:have]
+    return file.read(len(head)) == head
+
+
+def _ends(encoding: Encoder, file: BinaryIO, length: int, last: Record) -> bool:
+    tail = encoding.encode([last])
+    file.seek(max(0, length - len(tail)))
+    return file.read(len(tail)) == tail
 
 
 class JsonLines:
@@ -58,6 +76,14 @@ class JsonLines:
         """Return the line of each record."""
         return [_ENCODE(record) + b"\n" for record in records]
 
+    def begins(self, file: BinaryIO, have: int, first: Record) -> bool:
+        """See `Encoder`."""
+        return _begins(self, file, have, first)
+
+    def ends(self, file: BinaryIO, length: int, last: Record) -> bool:
+        """See `Encoder`."""
+        return _ends(self, file, length, last)
+
 
 class Csv:
     """RFC 4180 with a header line. Text that a spreadsheet would run as a formula gets a leading apostrophe."""
@@ -72,11 +98,20 @@ class Csv:
         return text.getvalue().encode()
 
     def encode(self, records: Iterable[Record]) -> bytes:
-        """Return one row per record, without the fields `headers` and `links`."""
-        return self._rows([[_cell(getattr(record, name)) for name in _COLUMNS] for record in records])
+        """Return one row per record, without the fields that are lists of many or long texts."""
+        return self._rows([[csv_cell(getattr(record, name)) for name in _COLUMNS] for record in records])
+
+    def begins(self, file: BinaryIO, have: int, first: Record) -> bool:
+        """See `Encoder`."""
+        return _begins(self, file, have, first)
+
+    def ends(self, file: BinaryIO, length: int, last: Record) -> bool:
+        """See `Encoder`."""
+        return _ends(self, file, length, last)
 
 
-def _cell(value: object) -> object:
+def csv_cell(value: object) -> object:
+    """Return a value as CSV has it: a list as its words, and nothing that a spreadsheet would run."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
     if isinstance(value, str) and value.startswith(_FORMULA):
@@ -85,29 +120,33 @@ def _cell(value: object) -> object:
 
 
 def encoded(encoding: Encoder, records: list[Record], lines: list[bytes]) -> bytes:
-    """Return what an output gets: the record log's own lines where it has the same form."""
-    return b"".join(lines) if type(encoding) is JsonLines else encoding.encode(records)
+    """Return what an output gets: of the record log's own lines where it has the same form."""
+    if type(encoding) is JsonLines:
+        return b"".join(lines)
+    return encoding.packed(lines) if type(encoding) is Compressed else encoding.encode(records)
 
 
 def encoder(name: str) -> Encoder:
     """Return the encoder of a format in `FORMATS`."""
-    return Csv() if name == "csv" else JsonLines()
+    if name == "csv":
+        return Csv()
+    if name == "jsonl":
+        return JsonLines()
+    return Compressed(GZIP if name == "jsonl.gz" else ZSTD, JsonLines.lines)
 
 
-def format_of(path: str) -> str:
-    """Return the format that an output's extension names; ``-`` is JSON Lines.
+def format_of(path: str, *, formats: Iterable[str] = FORMATS) -> str:
+    """Return the format, one of `formats`, that a file's extension names; ``-`` is JSON Lines.
 
     Raises UsageError naming what can be written.
     """
     if path == "-":
         return "jsonl"
     name = Path(path).name.lower()
-    for extension, what in _LATER.items():
-        if name.endswith(extension):
-            raise UsageError(f"--output {path}: {what} cannot be written yet; use a name that ends in .jsonl or .csv")
-    found = EXTENSIONS.get(Path(name).suffix)
-    if found is None:
-        raise UsageError(f"--output {path}: the extension names the format: .jsonl or .csv ('-' writes JSON lines to standard output)")
+    found = next((form for extension, form in _LONGEST_FIRST if name.endswith(extension) and name != extension), None)
+    if found is None or found not in formats:
+        known = " or ".join(f".{form}" for form in formats)
+        raise UsageError(f"--output {path}: the extension names the format: {known} ('-' writes JSON lines to standard output)")
     return found
 
 
@@ -176,12 +215,16 @@ class OutputFile:
         if not names:
             raise StoreError(f"{self.path}: was deleted or replaced while the crawl ran; run the same command again")
 
-    def ends_with(self, data: bytes) -> bool:
-        """Say whether the committed part of the file, which may be closed, ends with `data`. Raises StoreError when it cannot be read."""
+    def wrote(self, have: int, first: Record, last: Record) -> bool:
+        """Say whether the file, of `have` bytes and perhaps closed, begins with `first` and has `last` where its committed part ends.
+
+        Of a file that was cut only the beginning is looked at. Raises StoreError when it cannot be read.
+        """
         try:
             with self.path.open("rb") as file:
-                file.seek(max(0, self.length - len(data)))
-                return file.read(len(data)) == data
+                if not self.encoder.begins(file, have, first):
+                    return False
+                return have < self.length or self.encoder.ends(file, self.length, last)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be read: {error.strerror}") from error
 
