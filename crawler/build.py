@@ -13,6 +13,7 @@ from crawler import url as urls
 from crawler.config import Settings
 from crawler.engine import Engine
 from crawler.errands import RobotsErrands
+from crawler.extras import wanted_of
 from crawler.fetch.client import Fetcher
 from crawler.fetch.dns import Resolver
 from crawler.fetch.endpoint import Resolves
@@ -68,7 +69,7 @@ def build_crawl(
     window = _restore_hosts(frontier, politeness, now)
     robots = _restore_robots(home, settings, token, politeness, now)
     fetcher = _make_fetcher(reactor, job, resolver or Resolver(reactor), session)
-    pool = ParsePool(reactor, settings.parse, token)
+    pool = ParsePool(reactor, settings.parse, token, wanted=wanted_of(job))
     writer = _make_writer(reactor, settings, home, frontier, door)
     writer.streams += [StreamOutput(encoder(stream_format), stream)] if stream is not None else []
     recent = RecentKeys() if scope.depth is None else None

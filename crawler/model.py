@@ -88,6 +88,7 @@ class Link(Struct, frozen=True, gc=False):
     referrer: str | None = None
     hops: int = 0  # redirects in a row that led here
     kind: Kind = Kind.PAGE
+    priority: int = 0  # higher ones of a host come first
 
 
 class Task(Struct, frozen=True, gc=False):

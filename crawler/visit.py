@@ -20,9 +20,11 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import CrawlError
+from crawler.extras import to_archive
 from crawler.fetch.client import Fetch
 from crawler.frontier.sqlite import Candidate
 from crawler.model import (
+    Extras,
     Fetched,
     FetchFailed,
     Kind,
@@ -30,12 +32,8 @@ from crawler.model import (
     Outcome,
     Parsed,
     Reason,
-    Record,
     Task,
     Via,
-    joined_headers,
-    media_type,
-    timestamp,
 )
 from crawler.parse.frames import ToParse
 from crawler.parse.pool import Parse
@@ -43,14 +41,20 @@ from crawler.parse.refresh import refresh_target
 from crawler.policy import directives, retry, status
 from crawler.policy.admit import DEPTH_RULE, LINK_RULES, NOFOLLOW_RULE, SESSION_RULE, Door
 from crawler.policy.endless import Endless
+from crawler.policy.near import NearIndex
 from crawler.policy.robots import RobotsCache
+from crawler.policy.scope import SCOPE_RULES
 from crawler.policy.sessions import without_session
 from crawler.policy.status import Classified
 from crawler.recent import RecentKeys
+from crawler.record import has_extras, make_record, with_extras
 from crawler.store.commit import Completion, Operation, Postponement
 from crawler.store.refused import Refusal
 
 _log: Final = Logger()
+_NO_EXTRAS: Final = Extras()
+_NO_HEAD: Final = frozenset((400, 403, 404, 405, 406, 500, 501, 503))
+"""What servers say to HEAD where they have an answer to GET."""
 LINKS_AT_ONCE: Final = 300
 """Links that pass the door in one turn of the reactor: some 5 ms."""
 
@@ -94,7 +98,7 @@ class Visit:
     """What is known of a URL so far, as it goes down the chain."""
 
     __slots__ = (
-        *("answer", "candidates", "classified", "completion", "directives", "parsed", "refresh", "refused", "scope_grew"),
+        *("answer", "candidates", "classified", "completion", "directives", "extras", "parsed", "refresh", "refused", "scope_grew"),
         *("suspected", "task", "turn"),
     )
 
@@ -104,6 +108,7 @@ class Visit:
         self.answer: Fetched | FetchFailed | None = None
         self.classified = Classified(Outcome.FAILED, Reason.INTERNAL)
         self.parsed: Parsed | None = None
+        self.extras: Extras | None = None
         self.directives: list[str] = []
         self.refresh: str | None = None  # the target of a Refresh header, canonical
         self.candidates: list[Candidate] = []
@@ -135,7 +140,9 @@ class Visitor:
         self._recent = recent
         self._settings = settings
         self._robots_token = robots_token
-        self._only_new_links = recent is not None and not settings.store.record_links
+        self._has_extras = has_extras(settings.store)
+        self._near = NearIndex() if settings.scope.near_duplicates == "skip" else None
+        self._only_new_links = recent is not None and not settings.store.record_links and self._near is None
         self._endless = Endless(watching=recent is not None and settings.scope.traps)  # a limit of depth ends all
         self._wall = parts.wall
         self._pause = parts.pause
@@ -169,11 +176,14 @@ class Visitor:
         if visit.completion is not None:
             return None
         visit.turn.begin()
-        fetch, page = self._settings.fetch, visit.task.kind is Kind.PAGE
+        fetch, kind = self._settings.fetch, visit.task.kind
+        if kind is Kind.PROBE:  # by GET where a server would not say by HEAD; then its head is enough
+            method = "GET" if visit.task.attempts else "HEAD"
+            return self._fetch_url(visit.task.url, max_body=0, accept=[], on_sent=visit.turn.sent, cut=True, method=method)
         return self._fetch_url(
             visit.task.url,
-            max_body=fetch.max_body if page else self._settings.parse.max_decoded,
-            accept=fetch.accept if page else [],
+            max_body=self._settings.parse.max_decoded if kind is Kind.SITEMAP else fetch.max_body,
+            accept=fetch.accept if kind is Kind.PAGE else [],
             on_sent=visit.turn.sent,
         )
 
@@ -188,12 +198,16 @@ class Visitor:
             visit.turn.pause(pause)
         if again is not None:
             visit.completion = Postponement(visit.task, visit.task.attempts + 1, wall + again.after)
+        elif visit.task.kind is Kind.PROBE and not visit.task.attempts and answer.status in _NO_HEAD:
+            visit.completion = Postponement(visit.task, 1, wall)
         visit.classified = status.classify(answer)
 
     def _parse(self, _judged: None, visit: Visit) -> Deferred[Parsed] | None:
         answer = visit.answer
-        if visit.completion is not None or not isinstance(answer, Fetched) or visit.classified.outcome is not Outcome.FETCHED:
+        if visit.completion is not None or answer is None or visit.task.kind is Kind.PROBE:
             return None
+        if not isinstance(answer, Fetched) or visit.classified.outcome is not Outcome.FETCHED:
+            return self._archive(answer, visit)
         visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
         visit.refresh = _header_refresh(answer)
         visit.suspected = self._endless.suspects(visit.task)
@@ -204,9 +218,23 @@ class Visitor:
             encodings=answer.headers_named("content-encoding"),
             body=answer.body,
             only_new_links=self._only_new_links and not visit.suspected and directives.follows(visit.directives),
+            want_links=visit.task.kind is not Kind.REQUISITE,
+            exchange=to_archive(answer),
         )
         visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
         return self._parse_body(page, doubtful=visit.turn.doubtful)
+
+    def _archive(self, answer: Fetched | FetchFailed, visit: Visit) -> Deferred[Any] | None:
+        """Have a worker make the archive's records of an answer that is no page, if there is an archive."""
+        exchange = to_archive(answer)
+        if exchange is None:
+            return None
+        page = ToParse(answer.url, visit.task.kind, None, [], answer.body, exchange=exchange, archive_only=True)
+
+        def archived(parsed: Parsed) -> None:
+            visit.extras = parsed.extras
+
+        return self._parse_body(page, doubtful=visit.turn.doubtful).addCallback(archived)
 
     def _conclude(self, parsed: Parsed | None, visit: Visit) -> Operation | Deferred[Completion]:
         if parsed is not None:
@@ -219,11 +247,25 @@ class Visitor:
 
     def _take_in(self, parsed: Parsed, visit: Visit) -> None:
         visit.parsed = parsed
+        visit.extras = parsed.extras
         visit.directives = directives.combine(visit.directives, parsed.robots)
         if parsed.reason is Reason.INTERNAL:
             _log.error("fault while parsing {url}: {detail}", url=visit.task.url, detail=parsed.detail)
         if parsed.reason is not None:
             visit.classified = Classified(status.outcome_of(parsed.reason), parsed.reason, parsed.detail)
+        elif self._is_near(parsed):
+            note = f"{len(parsed.links)} links not followed: nearly the text of another page"
+            visit.parsed = replace(parsed, links=[], notes=[*parsed.notes, note])
+
+    def _is_near(self, parsed: Parsed) -> bool:
+        """Say whether a page says nearly what an earlier one said, if that matters; else let later ones be compared with it."""
+        simhash = parsed.extras.simhash if parsed.extras is not None else None
+        if self._near is None or simhash is None:
+            return False
+        near = self._near.seen(simhash)
+        if not near:
+            self._near.note(simhash)
+        return near
 
     def _crashed(self, failure: Failure, visit: Visit) -> Operation:
         if self._recent is not None:
@@ -231,19 +273,19 @@ class Visitor:
         if isinstance(failure.value, (CancelledError, CrawlError)):
             return failure  # type: ignore[return-value]  # an errback may hand its Failure on
         _log.failure("fault while visiting {url}", failure=failure, url=visit.task.url)
+        salvaged = self._salvaged_links(visit)
         visit.classified = Classified(Outcome.FAILED, Reason.INTERNAL, failure.getErrorMessage()[:200])
-        record = _record(visit.task, visit.classified, answer=None, parsed=None, robots=[], wall=self._wall())
-        return Completion(visit.task, record, *self._salvaged_links(visit))
+        record = make_record(visit.task, visit.classified, answer=None, parsed=None, robots=[], wall=self._wall())
+        return Completion(visit.task, record, *salvaged)
 
     def _salvaged_links(self, visit: Visit) -> tuple[list[Candidate], list[Refusal]]:
         """Return what can be had of a crashed visit's links: its parse worker will not report them again."""
         candidates: list[Candidate] = []
         refused: list[Refusal] = []
-        if visit.parsed is not None and directives.follows(visit.directives):
-            for page_link in visit.parsed.links:
-                link = Link(page_link.url, Via.LINK, visit.task.depth + 1, visit.task.url)
-                with suppress(Exception):  # told already
-                    self._pass_door(link, page_link.key, page_link.nofollow, candidates, refused)
+        with suppress(Exception):  # told already
+            for link, key, nofollow in self._links(visit):
+                with suppress(Exception):
+                    self._pass_door(link, key, nofollow, candidates, refused)
         return candidates, refused
 
     def _store(self, operation: Operation, turn: Turn) -> Deferred[Operation]:
@@ -270,10 +312,12 @@ class Visitor:
         if self._recent is not None:  # note what is handed over now, and what the door would refuse again, whoever brings it
             for key in [link.key for link in visit.candidates] + [link.key for link in visit.refused if link.rule not in LINK_RULES]:
                 self._recent.add(key)
-        record = _record(visit.task, visit.classified, answer=visit.answer, parsed=visit.parsed, robots=visit.directives, wall=self._wall())
-        if self._settings.store.record_headers or self._settings.store.record_links:
-            record = self._with_extras(record, visit)
-        return Completion(visit.task, record, visit.candidates, visit.refused, scope_grew=visit.scope_grew)
+        record = make_record(
+            visit.task, visit.classified, answer=visit.answer, parsed=visit.parsed, robots=visit.directives, wall=self._wall()
+        )
+        if self._has_extras:
+            record = with_extras(record, self._settings.store, visit.answer, visit.parsed, visit.extras)
+        return Completion(visit.task, record, visit.candidates, visit.refused, visit.scope_grew, visit.extras)
 
     def _withhold(self, visit: Visit, parsed: Parsed) -> None:
         """Take back the links of one more page of an endless site."""
@@ -302,8 +346,13 @@ class Visitor:
         via, depth = (Via.SITEMAP, 1) if task.kind is Kind.SITEMAP else (Via.LINK, task.depth + 1)
         ignore = self._settings.politeness.nofollow
         recent, follow = self._recent, not ignore or directives.follows(visit.directives)
+        extras = visit.extras or _NO_EXTRAS
+        first = dict(extras.priorities)
         for page_link in (link for link in parsed.links if recent is None or link.key not in recent):
-            yield Link(page_link.url, via, depth, task.url), page_link.key, not follow or (ignore and page_link.nofollow)
+            link = Link(page_link.url, via, depth, task.url, priority=first.get(page_link.key, 0) if first else 0)
+            yield link, page_link.key, not follow or (ignore and page_link.nofollow)
+        for needed in (link for link in extras.requisites if recent is None or link.key not in recent):
+            yield Link(needed.url, Via.REQUISITE, task.depth, task.url, kind=Kind.REQUISITE), needed.key, False
         for page_link in parsed.sitemaps:
             yield Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False
 
@@ -320,6 +369,8 @@ class Visitor:
         rule = NOFOLLOW_RULE if nofollow else self._door.admit(link)
         if rule is None or rule == DEPTH_RULE:  # too deep by this path: the frontier knows whether by all
             candidates.append(candidate(link, key))
+        elif rule in SCOPE_RULES and self._settings.scope.probe_external and link.kind is Kind.PAGE:
+            candidates.append(candidate(replace(link, kind=Kind.PROBE), key))
         else:
             refused.append(Refusal(key, link.url, rule, link.referrer, link.depth))
         if rule == SESSION_RULE:
@@ -328,18 +379,10 @@ class Visitor:
             if self._recent is None or key not in self._recent:
                 self._pass_door(plain, key, False, candidates, refused)
 
-    def _with_extras(self, record: Record, visit: Visit) -> Record:
-        values = {name: getattr(record, name) for name in record.__struct_fields__}
-        if self._settings.store.record_headers and visit.answer is not None:
-            values["headers"] = joined_headers(visit.answer.headers)
-        if self._settings.store.record_links and visit.parsed is not None:
-            values["links"] = [link.url for link in visit.parsed.links]
-        return Record(**values)
-
 
 def candidate(link: Link, key: int) -> Candidate:
     """Return what the frontier is asked about `link`."""
-    return Candidate(key, link.url, urls.host(link.url), link.kind, link.via, link.depth, link.hops, link.referrer)
+    return Candidate(key, link.url, urls.host(link.url), link.kind, link.via, link.depth, link.hops, link.referrer, link.priority)
 
 
 def _hop(task: Task, target: str) -> Link:
@@ -355,40 +398,3 @@ def _header_refresh(answer: Fetched) -> str | None:
 
 def _without_body(answer: Fetched) -> Fetched:
     return Fetched(answer.url, answer.status, answer.headers, b"", answer.ip, answer.started_at, answer.elapsed)
-
-
-def _record(
-    task: Task,
-    classified: Classified,
-    *,
-    answer: Fetched | FetchFailed | None,
-    parsed: Parsed | None,
-    robots: list[str],
-    wall: float,
-) -> Record:
-    started = answer.started_at if answer is not None else wall
-    parsed_ok = parsed if parsed is not None and parsed.reason is None else None
-    return Record(
-        url=task.url,
-        outcome=classified.outcome,
-        reason=classified.reason,
-        detail=classified.detail or (parsed_ok.remarks() if parsed_ok else None),
-        status=answer.status if answer is not None else None,
-        fetched_at=timestamp(started),
-        elapsed_ms=round(answer.elapsed * 1000) if answer is not None else None,
-        depth=task.depth,
-        via=task.via,
-        referrer=task.referrer,
-        redirect_to=classified.redirect_to,
-        ip=answer.ip if answer is not None else None,
-        content_type=media_type(answer.headers) if answer is not None else None,
-        charset=parsed_ok.charset if parsed_ok else None,
-        bytes=parsed_ok.bytes if parsed_ok else None,
-        digest=parsed_ok.digest if parsed_ok else None,
-        title=parsed_ok.title if parsed_ok else None,
-        description=parsed_ok.description if parsed_ok else None,
-        language=parsed_ok.language if parsed_ok else None,
-        canonical=parsed_ok.canonical if parsed_ok else None,
-        robots=robots,
-        attempts=task.attempts + (answer is not None),
-    )

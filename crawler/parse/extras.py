@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from crawler.parse.extraction import Extractor
     from crawler.parse.text import TextReader
 
-_CSS: str = "text/css"
+_CSS: Final = "text/css"
 
 
 class Gatherer:
@@ -63,7 +63,7 @@ class Gatherer:
 
 def archived(page: ToParse) -> Archived | None:
     """Return the WARC records of the exchange that brought a page."""
-    from crawler.archive.records import archived_exchange
+    from crawler.archive.records import archived_exchange, truncation
 
     exchange = page.exchange
     if exchange is None:
@@ -74,7 +74,7 @@ def archived(page: ToParse) -> Archived | None:
         started_at=exchange.started_at,
         exchanged=exchange.heads,
         payload=page.body,
-        truncated=exchange.truncated,
+        truncated=None if exchange.failed is None else truncation(exchange.failed),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from crawler.model import Exchanged, Kind
+from crawler.model import Exchanged, Kind, Reason
 
 MAX_HEADER: Final = 1024 * 1024
 """Bytes of a page's header: URL, Content-Type and Content-Encoding as the server sent them."""
@@ -76,7 +76,7 @@ class ToArchive(Struct, frozen=True, array_like=True):
     ip: str | None
     started_at: float  # seconds since the epoch, UTC
     heads: Exchanged
-    truncated: str | None = None  # why the body is not whole: "length", "time", "disconnect" (WARC 1.1 section 5.13)
+    failed: Reason | None = None  # why the body is not whole
 
 
 class ToParse(Struct, frozen=True):

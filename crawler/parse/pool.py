@@ -22,7 +22,7 @@ from crawler.config import ParseSettings
 from crawler.errors import WorkersDied
 from crawler.model import Parsed, Reason
 from crawler.parse.child import Child, ChildReactor
-from crawler.parse.frames import Answer, FrameError, Setup, ToParse, page_frame
+from crawler.parse.frames import Answer, FrameError, Setup, ToParse, Wanted, page_frame
 from crawler.parse.queued import Page, Worker
 
 LARGE: Final = 2 * 1024 * 1024
@@ -67,6 +67,8 @@ class ParsePool:
         settings: ParseSettings,
         agent_token: str,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        wanted: Wanted | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -76,6 +78,7 @@ class ParsePool:
             max_links=settings.max_links,
             recycle_after=settings.recycle_after,
             agent_token=agent_token.lower(),
+            wanted=wanted,
         )
         self._monotonic = monotonic
         self.size = settings.workers or len(os.sched_getaffinity(0))

@@ -100,8 +100,8 @@ class Door:
         return trail
 
     def _ask(self, link: Link) -> Iterator[tuple[str, bool]]:
-        if link.kind is Kind.REQUISITE:
-            yield from self._ask_requisite(link)
+        if link.kind in (Kind.REQUISITE, Kind.PROBE):
+            yield from self._ask_outside(link)
             return
         if self._traps and link.via in _WITHOUT_SESSION and without_session(link.url) != link.url:
             yield SESSION_RULE, False
@@ -117,8 +117,10 @@ class Door:
         elif self._depth is not None:
             yield DEPTH_RULE, link.depth <= self._depth
 
-    def _ask_requisite(self, link: Link) -> Iterator[tuple[str, bool]]:
-        yield REQUISITES_RULE, self._requisites
+    def _ask_outside(self, link: Link) -> Iterator[tuple[str, bool]]:
+        """Ask of what is fetched from any site: what pages need to be shown, and links that the scope refused and that are only probed."""
+        if link.kind is Kind.REQUISITE:
+            yield REQUISITES_RULE, self._requisites
         for rule, passes in self._scope.exclusions:
             yield rule, bool(passes(link.url))
         if link.hops:
@@ -130,7 +132,7 @@ class Door:
         return self._scope.rules
 
     def _is_seed_redirect(self, link: Link) -> bool:
-        if link.kind is Kind.REQUISITE:
+        if link.kind in (Kind.REQUISITE, Kind.PROBE):
             return False
         return link.via is Via.REDIRECT and link.depth == 0 and link.referrer is not None and self._scope.is_seed(link.referrer)
 

@@ -20,7 +20,7 @@ from crawler.config import StoreSettings
 from crawler.errors import CrawlError
 from crawler.frontier.sqlite import Candidate, SqliteFrontier
 from crawler.frontier.window import Place
-from crawler.model import Kind, Link, Record, Task, Via
+from crawler.model import Extras, Kind, Link, Record, Task, Via
 from crawler.store.counters import Counters
 from crawler.store.faults import explained
 from crawler.store.home import Home
@@ -40,6 +40,7 @@ class Completion(Struct, frozen=True):
     candidates: list[Candidate]
     refused: list[Refusal]
     scope_grew: bool = False  # its target is a redirect that extended the scope
+    extras: Extras | None = None  # items and archive of the page
 
 
 class Postponement(Struct, frozen=True):
