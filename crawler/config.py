@@ -1,6 +1,6 @@
 """Every setting, its default and its limits; `config/default.toml` says the same and a test holds them equal.
 
-Precedence: command-line flag > environment (``CRAWL_SECTION__KEY``) > configuration file > default. `load`
+Precedence: command-line flag > environment (``CRAWL_SECTION__KEY``) > job file > configuration file > default. `load`
 returns the values together with the origin of each, so that ``crawl config show`` can print both.
 """
 
@@ -170,11 +170,13 @@ def defaults() -> Values:
 def load(
     *,
     file: Path | None = None,
+    job: tuple[str, Mapping[str, Any]] | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """Merge defaults, a TOML file, the environment and flags (``{"fetch.concurrency": 8}``), the last winning.
+    """Merge defaults, a TOML file, a job file's name and settings, the environment and flags (``{"fetch.concurrency": 8}``).
 
+    The last wins.
     Raises InvalidConfig with every mistake found, each named by its place and the nearest valid key.
     """
     values = defaults()
@@ -183,6 +185,8 @@ def load(
     layers: list[tuple[str, dict[str, Any]]] = []
     if file is not None:
         layers.append((str(file), _read_file(file, problems)))
+    if job is not None:
+        layers.append((job[0], dict(job[1])))
     if environment is not None:
         layers.append(("environment", _read_environment(environment)))
     if flags:

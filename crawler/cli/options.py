@@ -15,11 +15,6 @@ from crawler.config import DEFAULTS
 from crawler.errors import UsageError
 
 HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")
-LATER: Final = {
-    "--job": "put the settings in a TOML file and name it with --config",
-}
-"""Options that have their place already and no function yet, each with what can be done today."""
-
 _SECRET_REMEDY: Final = {
     "authorization": "--basic SITE USER env:NAME, --bearer SITE env:NAME, or --header-for SITE 'Authorization: env:NAME'",
     "cookie": "--header-for SITE 'Cookie: env:NAME', or --cookie-file FILE",
@@ -128,17 +123,6 @@ def parse_headers(lines: Sequence[str]) -> dict[str, str]:
     return fields
 
 
-def _refuse_later(_ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        name = param.opts[0]
-        raise UsageError(f"{name}: not available in this version; {LATER[name]}")
-
-
-def later_options() -> list[click.Option]:
-    """Return hidden options that are refused with a clear message rather than ignored."""
-    return [click.Option([name], hidden=True, expose_value=False, is_eager=True, callback=_refuse_later) for name in LATER]
-
-
 def choice_of(key: str) -> click.Choice[str]:
     """Return the choices that a setting of literal type allows."""
     from typing import get_args, get_type_hints
@@ -160,9 +144,14 @@ def _home_options() -> Section:
     return Section(
         "Where it goes",
         click.Option(
+            ["-j", "--job", "job_file"],
+            metavar="FILE",
+            help="A job file (TOML or JSON): seeds, settings, outputs, what to take from pages. Options here win. See 'crawl job new'.",
+        ),
+        click.Option(
             ["-d", "--dir", "folder"],
             type=click.Path(file_okay=True),
-            help="The crawl's home: its state and records. An unfinished crawl in it is resumed.  [default: HOST.crawl]",
+            help="The crawl's home: its state and records. An unfinished crawl in it is resumed.  [default: HOST.crawl or JOB.crawl]",
         ),
         click.Option(
             ["-o", "--output", "outputs"],
@@ -311,7 +300,6 @@ def _process_options() -> Section:
         ),
         click.Option(["--profile"], type=click.Path(), metavar="FILE", help="Write a cProfile of the reactor's thread."),
         *reporting_options(),
-        *later_options(),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from crawler import url as urls
+from crawler.cli.job_files import load_job_file
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
 from crawler.cli.proxy_options import check_proxies
 from crawler.cli.quantities import plural
@@ -21,6 +22,7 @@ from crawler.errors import Exit, InvalidConfig, UsageError
 from crawler.fetch.guard import parse_network
 from crawler.fetch.unverified import parse_host_pattern
 from crawler.job import Job, canonical_seed, differences, make_job
+from crawler.policy.host_limits import host_pattern
 from crawler.shards.layout import refuse_several
 from crawler.store.counters import Counters
 from crawler.store.home import Home, open_home
@@ -30,6 +32,7 @@ from crawler.store.schema import read_meta
 
 if TYPE_CHECKING:
     from crawler.fetch.sites import Session
+    from crawler.jobfile.read import JobFile
 
 EPILOG: Final = (
     "Run the same command again to go on with a crawl that was interrupted. Ctrl-C stops within --stop-timeout, a second one at once; "
@@ -46,9 +49,10 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     The seeds' host is crawled, politely and obeying robots.txt, until nothing is left; every option narrows, widens or hastens that.
     """
     options = ctx.params
-    settings = load_settings(options["config_file"], given_settings(ctx))
-    job = make_job([*seeds, *read_seeds(options["seeds_file"])], settings)
-    outputs = list(options["outputs"])
+    job_file = load_job_file(options["job_file"]) if options["job_file"] is not None else None
+    settings = load_settings(options["config_file"], given_settings(ctx), job_file)
+    job = make_job(_all_seeds(job_file, seeds, options["seeds_file"]), settings, job_file.extraction if job_file else None)
+    outputs = options["outputs"] = list(options["outputs"] or (job_file.outputs if job_file else []))
     files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
     check_writable(options["profile"])
     if settings.service.processes > 1:
@@ -56,7 +60,7 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
 
         check_possible(settings, options)
     session = open_session(settings.fetch, job.seeds)
-    folder = options["folder"] or default_folder(job.seeds[0])
+    folder = options["folder"] or (job_file.default_home if job_file else default_folder(job.seeds[0]))
     report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming="-" in outputs)
     if settings.service.processes > 1:
         from crawler.cli.processes import run_processes
@@ -78,16 +82,17 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     return _crawl(home, job, folder, report, options, session=session)
 
 
-def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
-    """Return the settings of this process: flags over environment over configuration file over defaults.
+def load_settings(config_file: str | None, flags: dict[str, Any], job_file: JobFile | None = None) -> Settings:
+    """Return the settings of this process: flags over environment over job file over configuration file over defaults.
 
     Raises InvalidConfig, also for headers that cannot be sent; UsageError for a flag with a network or a host that is none.
     """
+    job = (str(job_file.path), job_file.values) if job_file is not None else None
     file = Path(config_file) if config_file else config_file_from(os.environ)
     if "fetch.sites" in flags:
-        before = load(file=file, environment=os.environ).settings.fetch.sites
+        before = load(file=file, job=job, environment=os.environ).settings.fetch.sites
         flags = {**flags, "fetch.sites": merged_sites(before, flags["fetch.sites"])}
-    loaded = load(file=file, environment=os.environ, flags=flags)
+    loaded = load(file=file, job=job, environment=os.environ, flags=flags)
     if "fetch.headers" not in flags:
         try:
             parse_headers([f"{name}: {value}" for name, value in loaded.settings.fetch.headers.items()])
@@ -99,13 +104,15 @@ def load_settings(config_file: str | None, flags: dict[str, Any]) -> Settings:
 
 
 def check_hosts(loaded: Loaded) -> None:
-    """Raise UsageError or InvalidConfig for what is no network in ``fetch.allow_addresses``, no host in ``fetch.insecure``."""
-    for key, option, parse in (
-        ("allow_addresses", "--allow-address", parse_network),
-        ("insecure", "--insecure", parse_host_pattern),
+    """Raise UsageError or InvalidConfig for what is no network or no host in a setting that is about some."""
+    fetch, polite = loaded.settings.fetch, loaded.settings.politeness
+    for setting, option, texts, parse in (
+        ("fetch.allow_addresses", "--allow-address", fetch.allow_addresses, parse_network),
+        ("fetch.insecure", "--insecure", fetch.insecure, parse_host_pattern),
+        ("politeness.hosts", "", list(polite.hosts), host_pattern),
     ):
-        place = loaded.origins[f"fetch.{key}"]
-        for text in getattr(loaded.settings.fetch, key):
+        place = loaded.origins[setting]
+        for text in texts:
             try:
                 parse(text)
             except ValueError as error:
@@ -119,6 +126,14 @@ def tell_unverified(settings: Settings, report: Report) -> None:
     hosts = settings.fetch.insecure
     if hosts:
         report.note("insecure", f"Certificates are not verified: {', '.join(hosts)}", hosts=hosts)
+
+
+def _all_seeds(job_file: JobFile | None, given: tuple[str, ...], seeds_file: str | None) -> list[str]:
+    """Return the seeds of a job file, the command line and a list, in this order. A list that is named here stands in for the job's."""
+    if job_file is None:
+        return [*given, *read_seeds(seeds_file)]
+    listed = "-" if seeds_file is None and job_file.seeds_from_stdin else seeds_file
+    return [*job_file.seeds, *given, *read_seeds(listed)]
 
 
 def read_seeds(file: str | None) -> list[str]:

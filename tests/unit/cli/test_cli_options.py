@@ -6,7 +6,7 @@ import click
 import msgspec
 import pytest
 
-from crawler.cli.options import LATER, SectionedCommand, SettingOption, given_settings, parse_headers, run_sections
+from crawler.cli.options import SectionedCommand, SettingOption, given_settings, parse_headers, run_sections
 from crawler.config import DEFAULTS, load
 from crawler.errors import UsageError
 
@@ -60,13 +60,6 @@ def test_the_help_shows_the_settings_own_defaults() -> None:
     text = " ".join(command.get_help(click.Context(command)).split())
     for shown in ("[default: 64]", "[default: 0.25 s]", "[default: 10M]", "[default: host]", "[default: yes]", "[default: one per core]"):
         assert shown in text
-    assert not [name for name in LATER if name + " " in text]
-
-
-@pytest.mark.parametrize("name", LATER)
-def test_options_of_later_versions_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name}: not available in this version"):
-        settings_of(name, "secret")
 
 
 @pytest.mark.parametrize(
