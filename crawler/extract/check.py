@@ -80,8 +80,8 @@ def _fields(fields: dict[str, Field | str], path: str, *, within: bool, depth: i
             yield Problem(here, 'is empty; give a selector, as in "h1" or "a@href"')
             continue
         field = expanded(given)
-        yield from _source(field, here, within=within)
-        yield from _value(field, here)
+        for problem in (*_source(field, here, within=within), *_value(field, here)):
+            yield problem if isinstance(given, Field) else Problem(here, problem.message)  # a selector alone has no keys
         found = field.css is not None or field.xpath is not None
         yield from _fields(field.fields, f"{here}.fields", within=within or found, depth=depth + 1)
 
