@@ -1,0 +1,62 @@
+"""Which texts of a page an extractor kept: each text gets a character of its own before it is handed over.
+
+Extractors return text without its markup. Code, tables, links and images stand in the page alone; so the page is marked, the extractor
+decides, and what the page's own tree has is written, of the texts whose marks came back.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_MARKS: Final = 2 * 65_534
+"""Texts of a page that can be told apart: private characters that fonts of icons hardly use. What follows them is left out."""
+
+_FIRST, _SECOND = 0x100000, 0xF0000
+_PLANE: Final = 65_534
+MARKS: Final = "\U00100000-\U0010fffd\U000f0000-\U000ffffd"
+"""The characters, as they stand between the brackets of a regular expression."""
+
+_TAG_AND_TEXT: Final = re.compile(r"(<[^>]*>)([ \t\n\r\f]*)([^ \t\n\r\f<])?")
+_MARK: Final = re.compile(f"[{MARKS}]")
+
+
+def mark(html: str) -> str:
+    """Return a page with a mark before each text and in each image's alternative text.
+
+    `html` is what a parser has written: tags have ``<`` and ``>`` at their ends alone, comments and scripts are gone.
+    """
+    count = 0
+
+    def marked(match: re.Match[str]) -> str:
+        nonlocal count
+        tag, space, first = match.groups()
+        if tag.startswith("<img") and count < MAX_MARKS:
+            tag = _marked_image(tag, _nth(count))
+            count += 1
+        if first is None or count >= MAX_MARKS:
+            return f"{tag}{space}{first or ''}"
+        count += 1
+        return f"{tag}{space}{_nth(count - 1)}{first}"
+
+    return _TAG_AND_TEXT.sub(marked, html)
+
+
+def marks_in(text: str) -> frozenset[str]:
+    """Return the marks that a text has."""
+    return frozenset(_MARK.findall(text))
+
+
+def unmarked(text: str) -> str:
+    """Return a text without marks."""
+    return _MARK.sub("", text)
+
+
+def _nth(number: int) -> str:
+    return chr(_FIRST + number if number < _PLANE else _SECOND + number - _PLANE)
+
+
+def _marked_image(tag: str, letter: str) -> str:
+    if ' alt="' in tag:
+        return tag.replace(' alt="', f' alt="{letter}', 1)
+    return f'{tag[:-1]} alt="{letter}">'
