@@ -386,4 +386,6 @@ class Engine:
             worker_restarts=stats.restarts,
             lag=self._lag.recent(),
             lag_p99=self._lag.percentile(0.99),
+            items=counters.items,
+            faults=counters.faults,
         )

@@ -318,6 +318,8 @@ class Snapshot(Struct, frozen=True):
     worker_restarts: int
     lag: float  # longest reactor lag of the last seconds, in seconds
     lag_p99: float = 0.0  # the lag that 99 of 100 heartbeats of this run did not exceed, in seconds
+    items: dict[str, int] = {}  # taken from pages, by type, over all runs
+    faults: dict[str, int] = {}  # of extraction rules, by rule, over all runs
 
 
 class Result(Struct, frozen=True):

@@ -117,6 +117,10 @@ class Visit:
         self.suspected = False  # its links may have to be withheld: see `policy.endless`
         self.completion: Operation | None = None  # set: the visit is decided, only the store is left
 
+    def take_archived(self, parsed: Parsed) -> None:
+        """Take the archive's records of an answer that is no page."""
+        self.extras = parsed.extras
+
 
 class Visitor:
     """Takes leased URLs down the chain."""
@@ -221,7 +225,7 @@ class Visitor:
             want_links=visit.task.kind is not Kind.REQUISITE,
             exchange=to_archive(answer),
         )
-        visit.answer = _without_body(answer)  # the body is the worker's now; a queue of visits must not hold it
+        visit.answer = replace(answer, body=b"")  # the body is the worker's now; a queue of visits must not hold it
         return self._parse_body(page, doubtful=visit.turn.doubtful)
 
     def _archive(self, answer: Fetched | FetchFailed, visit: Visit) -> Deferred[Any] | None:
@@ -230,11 +234,8 @@ class Visitor:
         if exchange is None:
             return None
         page = ToParse(answer.url, visit.task.kind, None, [], answer.body, exchange=exchange, archive_only=True)
-
-        def archived(parsed: Parsed) -> None:
-            visit.extras = parsed.extras
-
-        return self._parse_body(page, doubtful=visit.turn.doubtful).addCallback(archived)
+        visit.answer = replace(answer, body=b"")
+        return self._parse_body(page, doubtful=visit.turn.doubtful).addCallback(visit.take_archived)
 
     def _conclude(self, parsed: Parsed | None, visit: Visit) -> Operation | Deferred[Completion]:
         if parsed is not None:
@@ -317,7 +318,7 @@ class Visitor:
         )
         if self._has_extras:
             record = with_extras(record, self._settings.store, visit.answer, visit.parsed, visit.extras)
-        return Completion(visit.task, record, visit.candidates, visit.refused, visit.scope_grew, visit.extras)
+        return Completion(visit.task, record, visit.candidates, visit.refused, visit.scope_grew, visit.extras, visit.answer)
 
     def _withhold(self, visit: Visit, parsed: Parsed) -> None:
         """Take back the links of one more page of an endless site."""
@@ -394,7 +395,3 @@ def _header_refresh(answer: Fetched) -> str | None:
     """Return the canonical target of a ``Refresh`` header: no RFC knows it, every browser obeys it."""
     target = refresh_target(answer.header("refresh") or "")
     return None if target is None else urls.canonicalise(target, answer.url)
-
-
-def _without_body(answer: Fetched) -> Fetched:
-    return Fetched(answer.url, answer.status, answer.headers, b"", answer.ip, answer.started_at, answer.elapsed)

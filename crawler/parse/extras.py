@@ -91,7 +91,7 @@ def _reader(wanted: Wanted) -> TextReader | None:
         return None
     from crawler.parse.text import TextReader
 
-    return TextReader(wanted.text, wanted.extractor)
+    return TextReader("markdown" if wanted.text == "markdown" else "text", wanted.extractor)
 
 
 def _simhash(text: str | None, html: bytes) -> int | None:

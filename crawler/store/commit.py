@@ -20,10 +20,11 @@ from crawler.config import StoreSettings
 from crawler.errors import CrawlError
 from crawler.frontier.sqlite import Candidate, SqliteFrontier
 from crawler.frontier.window import Place
-from crawler.model import Extras, Kind, Link, Record, Task, Via
+from crawler.model import Extras, Fetched, FetchFailed, Kind, Link, Record, Task, Via
 from crawler.store.counters import Counters
 from crawler.store.faults import explained
 from crawler.store.home import Home
+from crawler.store.logs import Kept, Logs
 from crawler.store.outbox import Arrival, Aside, Outbox
 from crawler.store.outputs import JsonLines, StreamOutput, encoded
 from crawler.store.refused import Refusal, RefusedLinks
@@ -40,7 +41,8 @@ class Completion(Struct, frozen=True):
     candidates: list[Candidate]
     refused: list[Refusal]
     scope_grew: bool = False  # its target is a redirect that extended the scope
-    extras: Extras | None = None  # items and archive of the page
+    extras: Extras | None = None  # items among them
+    answer: Fetched | FetchFailed | None = None  # for the archive
 
 
 class Postponement(Struct, frozen=True):
@@ -123,6 +125,7 @@ class Writer:
         `keep_edges`: there is a depth limit, so shorter paths that are found later matter.
         """
         self._home = home
+        self._logs = Logs(home)
         self._db = home.connection
         self._frontier = frontier
         self._reactor = reactor
@@ -285,8 +288,9 @@ class Writer:
         counters = self._counters.copy()
         records = [completion.record for completion in completions]
         lines = JsonLines.lines(records)
-        places = self._append(records, lines)
-        self._sync_files(bool(records))
+        kept = [Kept(c.record, line, c.extras, c.answer) for c, line in zip(completions, lines, strict=True)]
+        places = self._append(kept)
+        self._sync_files(bool(kept))
         self._db.execute("BEGIN IMMEDIATE")
         tasks = self._apply(operations, completions, places, counters)
         self._store_lengths()
@@ -297,23 +301,12 @@ class Writer:
             stream.emit(encoded(stream.encoder, records, lines))
         return Committed(tasks, counters)
 
-    def _append(self, records: list[Record], lines: list[bytes]) -> list[int]:
-        """Append to every file; return where each record begins in the record log."""
-        places = []
-        place = self._home.records.length
-        for line in lines:
-            places.append(place)
-            place += len(line)
-        if records:
-            self._home.records.append(b"".join(lines))
-            for output in self._home.outputs:
-                output.append(encoded(output.encoder, records, lines))
-        return places
+    def _append(self, kept: list[Kept]) -> list[int]:
+        return self._logs.append(kept)
 
     def _sync_files(self, any_records: bool) -> None:
         if any_records:
-            for output in (self._home.records, *self._home.outputs):
-                output.sync()
+            self._logs.sync()
 
     def _commit(self) -> None:
         self._db.execute("COMMIT")
@@ -348,6 +341,7 @@ class Writer:
                     raise AssertionError("reads are served apart")
         if completions:
             counters.count([(completion.record, completion.task.kind) for completion in completions])
+            counters.count_extras([completion.extras for completion in completions if completion.extras is not None])
             self._frontier.finish([(c.task, c.record.outcome, place) for c, place in zip(completions, places, strict=True)])
         if self._keep_edges and completions:
             candidates += self._edges(completions)
@@ -386,11 +380,7 @@ class Writer:
         return found
 
     def _store_lengths(self) -> None:
-        rows = [
-            (output.path.name if output is self._home.records else str(output.path), output.length)
-            for output in (self._home.records, *self._home.outputs)
-        ]
-        self._db.executemany("INSERT OR REPLACE INTO files (path, length) VALUES (?, ?)", rows)
+        self._logs.store_lengths(self._db)
 
     def _store_counters(self, counters: Counters) -> None:
         counters.store(self._db)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from crawler.model import Kind, Outcome, Record
+from crawler.model import Extras, Kind, Outcome, Record
 from crawler.store.schema import read_meta, write_meta
 
 
@@ -27,6 +27,14 @@ class Counters(Struct):
     elapsed: float = 0.0  # seconds, of all runs together
 
     pages: int = 0  # fetched and not a sitemap: what `max_pages` counts
+    items: dict[str, int] = {}  # by type
+    faults: dict[str, int] = {}  # of extraction, by rule
+
+    def count_extras(self, found: Iterable[Extras]) -> None:
+        """Add what was taken from the pages of a batch."""
+        for extras in found:
+            _add(self.items, [item.type for item in extras.items])
+            _add(self.faults, [rule for rule, _ in extras.faults])
 
     def count(self, found: Sequence[tuple[Record, Kind]]) -> None:
         """Add the records of a batch, each with what its URL was fetched as."""
@@ -58,6 +66,8 @@ class Counters(Struct):
             self.bytes,
             self.elapsed,
             self.pages,
+            dict(self.items),
+            dict(self.faults),
         )
 
     @classmethod

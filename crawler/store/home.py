@@ -17,6 +17,7 @@ from crawler.errors import HomeError, StoreError, UsageError
 from crawler.job import Job, differences
 from crawler.model import Record
 from crawler.store import schema
+from crawler.store.archive import Archive, delete_archive, is_archived
 from crawler.store.counters import Counters
 from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
 
@@ -45,6 +46,7 @@ class Home:
         self.resumed = self.state not in ("new",)
         self.records = OutputFile(folder / RECORDS, JsonLines(), self._length(RECORDS))
         self.items = OutputFile(folder / ITEMS, JsonLines(), self._length(ITEMS))
+        self.archive: Archive | None = None
         self.outputs: list[OutputFile] = []
 
     def _length(self, name: str) -> int:
@@ -89,8 +91,11 @@ class Home:
         self._check_database()
         try:
             self.records.open()
-            if self.items.length or ((job := self.job()) is not None and job.extraction is not None):
+            job = self.job()
+            if self.items.length or (job is not None and job.extraction is not None):
                 self.items.open()
+            if job is not None and job.settings.store.archive:
+                self.archive = Archive(self.folder, self.connection, size=job.settings.store.archive_size)
         except StoreError as error:
             raise HomeError(str(error) if error.__cause__ else f"{error}; {DAMAGED}") from error
         for name in outputs:
@@ -102,7 +107,9 @@ class Home:
             self.outputs.append(output)
         written = {RECORDS, ITEMS, *(str(output.path) for output in self.outputs)}
         for (path,) in self.connection.execute("SELECT path FROM files").fetchall():
-            if path not in written:  # it will lack what this run brings, and is to be written again when it is asked for again
+            if path not in written and not is_archived(
+                path
+            ):  # it will lack what this run brings, and is to be written again when it is asked for again
                 self.connection.execute("UPDATE files SET length = 0 WHERE path = ?", (path,))
 
     def _check_database(self) -> None:
@@ -211,6 +218,8 @@ class Home:
         """Close everything and let go of the lock."""
         for output in (self.records, self.items, *self.outputs):
             output.close()
+        if self.archive is not None:
+            self.archive.close(finished=schema.read_meta(self.connection, "state") == "finished")
         self.connection.close()
         os.close(self._lock_fd)
 
@@ -335,5 +344,6 @@ def _delete(folder: Path) -> None:
     database = folder / DATABASE
     if database.exists():
         schema.connect(database, create=True, any_older=True).close()  # refuses what is not a crawl's; one whose making was interrupted is
+    delete_archive(folder)
     for name in sorted(OWN - {LOCK}):
         (folder / name).unlink(missing_ok=True)

@@ -162,6 +162,11 @@ class OutputFile:
     def __repr__(self) -> str:
         return f"<OutputFile {self.path} length={self.length}>"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._fd >= 0
+
     def open(self) -> None:
         """Open the file and cut it to its length. A shorter file raises StoreError; `rebuild` repairs an output."""
         try:

@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -17,14 +16,12 @@ from crawler.frontier.keys import keys_of
 from crawler.frontier.sqlite import State, seed_redirects
 from crawler.job import Job
 from crawler.model import Record
+from crawler.store.archive import FOLDER, committed_files, read_index
 from crawler.store.counters import Counters
 from crawler.store.home import DATABASE, ITEMS, RECORDS, decode_record, is_locked, read_lines, read_log, unreadable
 from crawler.store.outbox import hands_on, stored_extensions
 from crawler.store.schema import check_version, read_meta
 from crawler.url import fingerprint
-
-ARCHIVE: Final = "archive"
-"""The folder of a home that holds its archive; the table of files has its files with this folder before their names."""
 
 
 class Status(Struct, frozen=True):
@@ -97,8 +94,13 @@ class HomeReader:
 
     def archives(self) -> list[tuple[Path, dict[str, int]]]:
         """Return the folders of the archive, each with the committed length of its files by name; none when none is kept."""
-        lengths = {path.removeprefix(f"{ARCHIVE}/"): length for path, length in self._files().items() if path.startswith(f"{ARCHIVE}/")}
-        return [(self.folder / ARCHIVE, lengths)] if lengths else []
+        files = committed_files(self._db)
+        return [(self.folder / FOLDER, files)] if files else []
+
+    def index_lines(self) -> Iterator[bytes]:
+        """Yield the lines of the archive's index, unsorted."""
+        for folder, files in self.archives():
+            yield from read_index(folder, files)
 
     def _files(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT path, length FROM files"))

@@ -88,8 +88,13 @@ CHANGED = {
     "scope.depth": 3,
     "scope.sitemaps": False,
     "scope.traps": False,
+    "scope.requisites": True,
+    "scope.probe_external": True,
+    "scope.near_duplicates": "skip",
     "politeness.robots": False,
     "politeness.nofollow": False,
+    "store.text": "markdown",
+    "store.archive": True,
 }
 
 
