@@ -97,6 +97,10 @@ class Summary:
         lines += [f"  {name:<15}{format_count(self._outcomes[name]):>6}" for name in others]
         if snapshot.reasons:
             lines.append(f"  reasons:       {format_counts(snapshot.reasons, _SHOWN)}")
+        if snapshot.items:
+            lines.append(f"  items:         {format_counts(snapshot.items, _SHOWN)}")
+        if snapshot.faults:
+            lines.append(f"  rules failed:  {format_counts(snapshot.faults, _SHOWN)} ('crawl try JOB URL' shows why)")
         if any(snapshot.refused.values()):
             lines.append(f"  links refused: {format_counts(snapshot.refused, _SHOWN)}")
         return lines

@@ -113,3 +113,10 @@ def test_the_summary_for_programs_is_json() -> None:
     assert fields["records"] == "my home/records.jsonl"
     assert fields["exit_code"] == 0
     assert fields["pages_per_second"] == 2.0
+
+
+def test_items_and_rules_that_failed_are_told() -> None:
+    text = summary(outcomes={"fetched": 5}, items={"book": 40, "author": 2}, faults={"book.price": 3}).text()
+    assert "  items:         book 40, author 2\n" in text
+    assert "  rules failed:  book.price 3 ('crawl try JOB URL' shows why)\n" in text
+    assert "items:" not in summary(outcomes={"fetched": 5}).text()
