@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from typing import Final, NoReturn
 
 import click
@@ -22,14 +23,17 @@ from crawler.errors import CrawlError, Exit
 COMMANDS: Final = {
     "run": "Crawl a site, or go on with a crawl that was interrupted.",
     "batch": "Fetch a fixed list of URLs, the answers in the order of the list.",
+    "try": "Show what a job's rules take from one page.",
+    "shell": "Open a prompt with a page at hand, to try selectors.",
     "demo": "Crawl a small site served by the program itself.",
     "status": "Show how a crawl stands, also while it runs.",
     "why": "Say why a URL was fetched, refused, or never seen.",
+    "job": "Write, check and describe job files: what one crawl is to do.",
     "export": "Write a crawl's records as JSON lines or CSV.",
     "config": "Show and check settings.",
     "completion": "Print the completion script of a shell.",
 }
-"""Every command with its short help; ``crawler.cli.<command>`` defines it under the name ``command``."""
+"""Every command with its short help; ``crawler.cli.<command>`` (``try_`` for ``try``) defines it under the name ``command``."""
 
 
 class Commands(click.Group):
@@ -43,7 +47,7 @@ class Commands(click.Group):
         """Import and return a command, or None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"crawler.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"crawler.cli.{cmd_name}{'_' * iskeyword(cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
