@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -45,3 +46,16 @@ def open_file(folder: Path, name: str) -> BinaryIO:
             problem = error
             break
     raise HomeError(f"{folder / name}: cannot be read: {problem.strerror if problem else ''}; the archive is damaged") from problem
+
+
+def read_index(folder: Path, files: dict[str, int]) -> Iterator[bytes]:
+    """Yield the committed lines of the index in an archive's `folder`. Raises HomeError when they are not there."""
+    left = files.get(INDEX, 0)
+    if not left:
+        return
+    with open_file(folder, INDEX) as index:
+        while left > 0 and (line := index.readline(left)).endswith(b"\n"):
+            left -= len(line)
+            yield line
+    if left:
+        raise HomeError(f"{folder / INDEX}: {left} committed bytes are missing; the archive is damaged")

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from crawler.archive.cdxj import filename_of, moved
-from crawler.archive.segments import INDEX, open_file, segments_of
+from crawler.archive.segments import open_file, read_index, segments_of
 from crawler.errors import HomeError, UsageError
 
 Archives = list[tuple[Path, dict[str, int]]]
@@ -67,16 +67,9 @@ def index_lines(archives: Archives, placed: list[Segment], workplace: Path) -> I
 
 def _lines(archives: Archives, placed: dict[tuple[Path, str], Segment]) -> Iterator[bytes]:
     for folder, files in archives:
-        left = files.get(INDEX, 0)
-        if not left:
-            continue
-        with open_file(folder, INDEX) as index:
-            while left > 0 and (line := index.readline(left)):
-                left -= len(line)
-                segment = placed[folder, filename_of(line)]
-                yield moved(line, by=segment.before, filename=segment.filename)
-        if left:
-            raise HomeError(f"{folder / INDEX}: {left} committed bytes are missing; the archive is damaged")
+        for line in read_index(folder, files):
+            segment = placed[folder, filename_of(line)]
+            yield moved(line, by=segment.before, filename=segment.filename)
 
 
 def sorted_lines(lines: Iterable[bytes], workplace: Path, room: int = _ROOM) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from msgspec import Struct
 from crawler import __version__
 from crawler.archive import records
 from crawler.archive.cdxj import REVISIT, cdxj_line
-from crawler.archive.segments import INDEX, OPEN, SEGMENT, open_file, segment_name, segment_number, segments_of
+from crawler.archive.segments import INDEX, OPEN, SEGMENT, segment_name, segment_number, segments_of
 from crawler.errors import StoreError
 from crawler.model import Archived, Fetched, FetchFailed, media_type
 from crawler.store.outputs import JsonLines, OutputFile
@@ -219,17 +219,6 @@ def committed_files(connection: sqlite3.Connection) -> dict[str, int]:
 def is_archived(path: str) -> bool:
     """Say whether a path in the table ``files`` is one of the archive's."""
     return path.startswith(_PREFIX)
-
-
-def read_index(folder: Path, files: dict[str, int]) -> Iterator[bytes]:
-    """Yield the committed lines of the index in an archive's `folder`. Raises HomeError when it cannot be read."""
-    left = files.get(INDEX, 0)
-    if not left:
-        return
-    with open_file(folder, INDEX) as index:
-        while left > 0 and (line := index.readline(left)):
-            left -= len(line)
-            yield line
 
 
 def delete_archive(home: Path) -> None:

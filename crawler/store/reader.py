@@ -10,13 +10,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from crawler.archive.segments import read_index
 from crawler.errors import HomeError
 from crawler.frontier.fresh import settled
 from crawler.frontier.keys import keys_of
 from crawler.frontier.sqlite import State, seed_redirects
 from crawler.job import Job
 from crawler.model import Record
-from crawler.store.archive import FOLDER, committed_files, read_index
+from crawler.store.archive import FOLDER, committed_files
 from crawler.store.counters import Counters
 from crawler.store.home import DATABASE, ITEMS, RECORDS, decode_record, is_locked, read_lines, read_log, unreadable
 from crawler.store.outbox import hands_on, stored_extensions

@@ -8,16 +8,17 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from sites.exchanges import read_warc, to_archive, warcio_check
 
-from crawler.archive.segments import INDEX, open_file, segments_of
+from crawler.archive.segments import INDEX, open_file, read_index, segments_of
 from crawler.errors import HomeError, StoreError
 from crawler.model import Exchanged, Fetched, FetchFailed, Reason
 from crawler.store import schema
-from crawler.store.archive import FOLDER, Archive, ToArchive, committed_files, delete_archive, is_archived, read_index
+from crawler.store.archive import FOLDER, Archive, ToArchive, committed_files, delete_archive, is_archived
 from crawler.store.archive import to_archive as archive_of
 
 
@@ -171,36 +172,32 @@ import sys
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from test_archive import Store, page
-from crawler.store.archive import read_index, committed_files, FOLDER
+from crawler.archive.segments import read_index
+from crawler.store.archive import FOLDER, committed_files
 home = Path(sys.argv[1])
 store = Store(home, size=20_000)
 done = sum(1 for _ in read_index(home / FOLDER, committed_files(store.db)))
-print("ready", flush=True)
 while done < 400:
     store.commit(*map(page, range(done, done + 5)))
     done += 5
+    print(done, flush=True)
 store.close()
 """
 
 
 def test_killed_again_and_again_it_holds_every_page_once(tmp_path: Path) -> None:
     path = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path), *path]
     dice = random.Random(5)
-    kills = 0
-    for _ in range(200):
-        with subprocess.Popen([sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path), *path], stdout=subprocess.PIPE) as process:
+    for _ in range(6):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            try:
-                process.wait(timeout=dice.uniform(0.0, 0.15) if kills < 6 else 30)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-        if process.returncode == 0:
-            break
+            for _ in range(dice.randrange(1, 8)):
+                assert process.stdout.readline()
+            time.sleep(dice.uniform(0, 0.005))  # somewhere in the next batches
+            process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-    assert process.returncode == 0
-    assert kills >= 2
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
     lines = lines_of(tmp_path)
     assert [line["url"] for line in lines] == [f"http://a.test/{n}" for n in range(400)]
     for line in lines:
