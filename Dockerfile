@@ -8,6 +8,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 RUN python -m venv /opt/crawl
 COPY pyproject.toml README.md LICENSE ./
+COPY config ./config
 COPY crawler ./crawler
 RUN /opt/crawl/bin/pip install . && /opt/crawl/bin/python -m compileall -q /opt/crawl/lib
 

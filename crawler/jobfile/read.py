@@ -10,6 +10,7 @@ from pathlib import Path as File
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crawler.config import DEFAULTS, SECTIONS
 from crawler.errors import InvalidConfig
@@ -24,6 +25,8 @@ from crawler.jobfile.settings import settings_mistakes, settings_values
 
 KEYS: Final = ("seeds", "seeds_file", "outputs", "home", *SECTIONS, "extract", "follow", "hook")
 """What a job file may hold at its outermost level."""
+OUTERMOST: Final = ("seeds", "seeds_file", "outputs", "home", "hook")
+"""Those of them that are no tables: in TOML they must stand before the first."""
 SelectorProblems = Callable[[Extraction], list[Problem]]
 
 _REMEDIES: Final = {
@@ -129,9 +132,11 @@ class _Reading:
         self._note(wrong)
         extraction, problems = read_extraction(document, folder)
         self._note(self._placed(problems))
-        if not problems and selector_problems is not None and extraction:
-            self._note(self._placed(selector_problems(extraction)))
-        self._note(hook_mistakes(document, extraction))
+        hook = list(hook_mistakes(document, extraction))
+        self._note(hook)
+        looked_into = replace(extraction, hook=None) if hook else extraction
+        if not problems and selector_problems is not None and looked_into:
+            self._note(self._placed(selector_problems(looked_into)))
         outputs, wrong = read_outputs(document, extraction, output_items)
         self._note(wrong)
         home = self._home()
@@ -143,7 +148,9 @@ class _Reading:
         """Yield the mistakes as lines, in the order of the file."""
         lines = [(mistake.line or self._lines.find(mistake.path) or 0, mistake) for mistake in self.mistakes]
         for line, (path, message, _) in sorted(lines, key=lambda pair: pair[0]):
-            yield ": ".join(filter(None, (f"{self._path}:{line}" if line else str(self._path), dotted(path), message)))
+            misplaced = message.startswith("unknown") and len(path) > 1 and path[-1] in OUTERMOST
+            said = f"{path[-1]} belongs to no table: put it at the top of the file, before the first [section]" if misplaced else message
+            yield ": ".join(filter(None, (f"{self._path}:{line}" if line else str(self._path), dotted(path), said)))
 
     def _note(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes += mistakes
@@ -162,7 +169,11 @@ class _Reading:
     def _placed(self, problems: Iterable[Problem]) -> Iterator[Mistake]:
         """Yield problems of the extraction rules with their paths as keys; their own are joined with dots."""
         known = {re.sub(r"\.\[", "[", ".".join(f"[{p}]" if isinstance(p, int) else p for p in path)): path for path in self._lines.of}
+        told: set[str] = set()
         for problem in problems:
+            if problem.path.endswith(".fields") and problem.path.removesuffix(".fields") in told:  # what is not there has no mistakes of its own
+                continue
+            told.add(problem.path)
             name, missing = problem.path, ""
             while name and name not in known:
                 name, dot, last = name.rpartition(".")

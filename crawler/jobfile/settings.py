@@ -40,11 +40,21 @@ def settings_mistakes(document: dict[str, Any], folder: File) -> Iterator[Mistak
         yield from (_unknown(section, key) for key in table if key not in known)
         wrong = list(table_mistakes(known, type(getattr(DEFAULTS, section)), (section,), "setting"))
         yield from wrong
-        bad = {mistake.path[1] for mistake in wrong if len(mistake.path) > 1}
+        bad = {mistake.path for mistake in wrong}
         for key, value in known.items():
-            check = _CHECKS.get((section, key))
-            if check is not None and key not in bad and value is not None:
-                yield from check(value, (section, key), folder)
+            path: Path = (section, key)
+            if path in _CHECKS and path not in bad and value is not None:
+                yield from _CHECKS[path](_without(value, path, bad), path, folder)
+
+
+def _without(value: Any, path: Path, bad: set[Path]) -> Any:
+    """Return a list or a table without those parts whose types are wrong already; the others keep their places."""
+    entries = {at[len(path)] for at in bad if len(at) > len(path) and at[: len(path)] == path}
+    if path == ("politeness", "hosts"):  # looked at by its keys alone
+        return value
+    if isinstance(value, list):
+        return [None if number in entries else item for number, item in enumerate(value)]
+    return {key: item for key, item in value.items() if key not in entries} if isinstance(value, dict) else value
 
 
 def _unknown(section: str, key: str) -> Mistake:
@@ -57,11 +67,11 @@ def _unknown(section: str, key: str) -> Mistake:
     return Mistake((section, key), f"unknown setting; did you mean {near}?" if near else "unknown setting; 'crawl config show' lists all")
 
 
-def patterns(value: list[str], path: Path, _folder: File) -> Iterator[Mistake]:
+def patterns(value: list[str | None], path: Path, _folder: File) -> Iterator[Mistake]:
     """Yield the regular expressions of a list that are none."""
     for number, pattern in enumerate(value):
         try:
-            re.compile(pattern)
+            re.compile(pattern or "")
         except (re.error, OverflowError, RecursionError) as error:
             message = error.msg if isinstance(error, re.error) else "too large"
             where = f" at position {error.pos}" if isinstance(error, re.error) and error.pos is not None else ""
@@ -72,11 +82,11 @@ def patterns(value: list[str], path: Path, _folder: File) -> Iterator[Mistake]:
 def _parsed(parse: Callable[[str], object]) -> Callable[[Any, Path, File], Iterator[Mistake]]:
     """Return a check of each text in a list, or each key of a table, by a function that raises ValueError."""
 
-    def check(value: list[str] | dict[str, Any], path: Path, _folder: File) -> Iterator[Mistake]:
-        texts: list[tuple[str | int, str]] = [(key, key) for key in value] if isinstance(value, dict) else list(enumerate(value))
-        for key, text in texts:
+    def check(value: list[str | None] | dict[str, Any], path: Path, _folder: File) -> Iterator[Mistake]:
+        for key, text in enumerate(value) if isinstance(value, list) else [(key, key) for key in value]:
             try:
-                parse(text)
+                if text is not None:
+                    parse(text)
             except ValueError as error:
                 yield Mistake((*path, key), str(error))
 
@@ -149,15 +159,15 @@ def _proxies(value: dict[str, str], path: Path, _folder: File) -> Iterator[Mista
             yield Mistake((*path, scheme), str(error).removeprefix("fetch.proxies (--proxy): "))
 
 
-def _no_proxy(value: list[str], path: Path, _folder: File) -> Iterator[Mistake]:
+def _no_proxy(value: list[str | None], path: Path, _folder: File) -> Iterator[Mistake]:
     for number, entry in enumerate(value):
         try:
-            read_proxies(FetchSettings(no_proxy=[entry]), {})
+            read_proxies(FetchSettings(no_proxy=[entry] if entry is not None else []), {})
         except UsageError as error:
             yield Mistake((*path, number), str(error).removeprefix("fetch.no_proxy (--no-proxy): "))
 
 
-_CHECKS: Final[dict[tuple[str, str], Callable[[Any, Path, File], Iterator[Mistake]]]] = {
+_CHECKS: Final[dict[Path, Callable[[Any, Path, File], Iterator[Mistake]]]] = {
     ("scope", "include"): patterns,
     ("scope", "exclude"): patterns,
     ("politeness", "hosts"): _parsed(host_pattern),

@@ -15,7 +15,7 @@ from crawler.jobfile.lines import Path
 from crawler.jobfile.mistakes import Mistake, meant, nearest
 
 _NAMES: Final = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table"}
-_LARGE: Final = 2**53  # limits from here on are about exactness, and not worth telling
+_LARGE: Final = 1e9  # limits from here on are about exactness, and not worth telling
 
 
 def table_mistakes(table: dict[str, Any], kind: type[msgspec.Struct], path: Path, what: str) -> Iterator[Mistake]:
