@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from crawler.extract.rules import (
     MAX_PRIORITY,
+    NAME,
     SOURCES,
     TYPES,
     Extraction,
@@ -25,7 +26,6 @@ MAX_NESTING: Final = 10
 RESERVED: Final = {"type": "the item's type", "url": "the page's URL"}
 """Fields that every item has."""
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _JSONLD: Final = re.compile(r"(?:[A-Z][A-Za-z0-9]*|\*)(?:\.[^.\s]+)*")
 _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "text": (str,),
@@ -46,7 +46,7 @@ def check(extraction: Extraction) -> list[Problem]:
 def _problems(extraction: Extraction) -> Iterator[Problem]:
     for name, rule in extraction.items.items():
         path = f"extract.{name}"
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             yield Problem(path, "not a name of an item type; use letters, digits, _ and -, beginning with a letter")
         yield from _item_rule(rule, path)
     for number, follow in enumerate(extraction.follow):
@@ -74,7 +74,7 @@ def _fields(fields: dict[str, Field | str], path: str, *, within: bool, depth: i
         return
     for name, given in fields.items():
         here = f"{path}.{name}"
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             yield Problem(here, "not a name of a field; use letters, digits, _ and -, beginning with a letter")
         if isinstance(given, str) and not given.strip():
             yield Problem(here, 'is empty; give a selector, as in "h1" or "a@href"')

@@ -18,6 +18,9 @@ MAX_PRIORITY: Final = 100
 NEXT_LINKS: Final = "a[rel~=next], link[rel~=next]"
 """Where next-page links are when a rule with ``next`` does not say."""
 
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+"""What names of item types and fields look like: outputs make tables and columns of them."""
+
 _ATTRIBUTE: Final = re.compile(r"(.*?)@([A-Za-z_][\w:.-]*)", re.S)
 
 

@@ -98,8 +98,17 @@ def xpath_query(path: str) -> Query:
 _PROBE: Final = etree.fromstring("<html><body/></html>")
 
 
-def found(result: Any) -> list[Any]:
-    """Return what a query answered as a list; no number and empty text are nothing."""
+def ask(query: Query, node: Node) -> list[Any]:
+    """Return what a query finds in a node as a list; no number and empty text are nothing.
+
+    Raises ValueError, with a line for people, when it fails: some mistakes show only where the query has something to work on.
+    """
+    try:
+        result = query(node)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        raise ValueError(f"the selector fails: {error}") from error
     if isinstance(result, list):
         return result
     if isinstance(result, float):

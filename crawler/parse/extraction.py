@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from crawler.extract.rules import Extraction
+from crawler.extract.rules import NAME, Extraction
 from crawler.model import Item, PageLink
 from crawler.parse.document import Document
 from crawler.parse.fields import CompiledItem, Trace, Work
@@ -95,6 +95,9 @@ class _Made:
         self._left_out = False
 
     def add(self, name: str, fields: dict[str, Any]) -> None:
+        if not NAME.fullmatch(name):
+            self._work.fault("hook", f"{name[:60]!r} is not a name of an item type; use letters, digits, _ and -, beginning with a letter")
+            return
         try:
             data = msgspec.json.encode({"type": name, "url": self._work.document.url} | fields | {"type": name})
         except (TypeError, ValueError, RecursionError) as error:

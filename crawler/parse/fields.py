@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, Protocol
 
 from crawler.extract.rules import Field, ItemRule, expanded, patterns, selectors_of
-from crawler.parse.document import Document, Node, Query, css_query, found, outer_html, text_of, tidy, xpath_query
+from crawler.parse.document import Document, Node, Query, ask, css_query, outer_html, text_of, tidy, xpath_query
 from crawler.parse.field_types import as_text, convert, shown
 
 MAX_FAULTS: Final = 10_000
@@ -19,6 +19,7 @@ MAX_LIST: Final = 10_000
 """Values in one list."""
 
 _LINKING: Final = {"a": "href", "area": "href", "link": "href", "base": "href", "object": "data"}
+_REFERENCE: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:|/|\?|\.\.?/)\S*")
 _SHOWING: Final = frozenset(("img", "script", "iframe", "frame", "source", "video", "audio", "embed", "track", "input"))
 
 
@@ -43,6 +44,8 @@ class Work:
         self.document = document
         self.trace = trace
         self.faults: list[tuple[str, str]] = []
+        self.telling = 0
+        """Values found so far that say something of the page: constants, its URL and what is not there do not."""
         self._told_broken: set[str] = set()
 
     def fault(self, rule: str, what: str) -> None:
@@ -93,6 +96,8 @@ class CompiledField:
         if not values:
             return self._missing(work, found_some=bool(matches), told=len(work.faults) > faults_before)
         value = values[:MAX_LIST] if self.field.many else values[0]
+        if value is not False and self.field.const is None and not self.field.url:
+            work.telling += 1
         if work.trace is not None:
             work.trace.value(self.rule, value)
         return value
@@ -108,7 +113,11 @@ class CompiledField:
     def _matches(self, node: Node, work: Work) -> list[Any]:
         field = self.field
         if self._query is not None:
-            return found(self._query(node))
+            try:
+                return ask(self._query, node)
+            except ValueError as error:
+                work.fault(self.rule, str(error))
+                return []
         if field.jsonld is not None:
             work.tell_broken(self.rule)
             return work.document.linked_data.find(field.jsonld)
@@ -157,7 +166,15 @@ class CompiledField:
         if field.type == "html":
             return outer_html(match)
         implied = _implied_attribute(match, field.type)
-        return text_of(match) if implied is None else implied
+        return self._text(match, work) if implied is None else implied
+
+    def _text(self, element: Node, work: Work) -> str | None:
+        text = text_of(element)
+        if self.field.type == "url" and self._pattern is None and text and not _REFERENCE.fullmatch(text):
+            said = f"selects {element.tag} without href or src, and its text is no URL: {shown(text)}; select the link itself"
+            work.fault(self.rule, said)
+            return None
+        return text
 
     def _cut(self, raw: Any, work: Work) -> list[Any]:
         """Apply the regular expression; nothing and white space are no value."""
@@ -213,8 +230,7 @@ class CompiledItem:
         self._when = [re.compile(pattern) for pattern in patterns(rule.when)]
         self._each = None if rule.each is None else compiled_query(selectors_of(rule.each))
         self._fields = {field: CompiledField(f"{name}.{field}", given) for field, given in rule.fields.items()}
-        # Fields that say nothing of what the page holds make no item by themselves.
-        self._telling = [field for field, one in self._fields.items() if one.field.const is None and not one.field.url]
+        self._has_telling = any(one.field.const is None and not one.field.url for one in self._fields.values())
 
     def applies(self, url: str) -> bool:
         """Whether the rule is for the page at `url`."""
@@ -225,11 +241,12 @@ class CompiledItem:
         nodes = [work.document.root] if self._each is None else self._nodes(work, limit)
         made = []
         for node in nodes:
+            before = work.telling
             try:
                 fields = {name: field.value(node, work) for name, field in self._fields.items()}
             except Lacking:
                 continue
-            if not self._telling or any(fields[name] not in (None, []) for name in self._telling):
+            if work.telling > before or not self._has_telling:
                 made.append(fields)
             elif self._when:  # it was said that this page has one
                 work.fault(self.name, "none of its fields matched anything")
@@ -237,7 +254,11 @@ class CompiledItem:
 
     def _nodes(self, work: Work, limit: int) -> list[Node]:
         rule = f"{self.name}.each"
-        matches = [] if self._each is None else found(self._each(work.document.root))
+        try:
+            matches = [] if self._each is None else ask(self._each, work.document.root)
+        except ValueError as error:
+            work.fault(rule, str(error))
+            return []
         nodes = [node for node in matches if hasattr(node, "tag")]
         work.matched(rule, len(nodes))
         if len(nodes) < len(matches):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from crawler.extract.rules import Field, FollowRule, completed, patterns
 from crawler.model import PageLink
-from crawler.parse.document import Node, found, xpath_query
+from crawler.parse.document import Node, Query, ask, xpath_query
 from crawler.parse.fields import Work, compiled_query
 from crawler.url import fingerprint
 
@@ -51,14 +51,19 @@ class CompiledFollow:
     def links(self, work: Work, links: list[PageLink]) -> list[PageLink]:
         """Return the links of the page that the rule takes, each once; `links` are all that the page is known to have."""
         known = {link.url: link for link in links}
-        taken = known if self._query is None else self._selected(self._query(work.document.root), work, known)
+        taken = known if self._query is None else self._selected(self._query, work, known)
         kept = [link for url, link in taken.items() if not self._url or any(pattern.search(url) for pattern in self._url)]
         work.matched(self.name, len(kept))
         return kept
 
-    def _selected(self, result: Any, work: Work, known: dict[str, PageLink]) -> dict[str, PageLink]:
+    def _selected(self, query: Query, work: Work, known: dict[str, PageLink]) -> dict[str, PageLink]:
         taken: dict[str, PageLink] = {}
-        for match in found(result):
+        try:
+            matches = ask(query, work.document.root)
+        except ValueError as error:
+            work.fault(self.name, str(error))
+            return taken
+        for match in matches:
             for reference, nofollow in _references(match):
                 url = work.document.resolve(reference)
                 if url is not None and url not in taken:
