@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -21,6 +22,33 @@ import crawler
 
 SITES = Path(__file__).parent / "sites"
 CRAWL = [sys.executable, "-m", "crawler.cli"]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in two to four processes; chosen files in this one, where they begin at once and can be watched (`-s`)."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(max(2, len(os.sched_getaffinity(0))), 4) if whole else 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes the long tests come first: at the end, none waits for another."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test marked `alone` begins when the other processes' tests have ended, and none of theirs begins before it has."""
+    if not hasattr(request.config, "workerinput"):
+        yield
+        return
+    folder = request.getfixturevalue("tmp_path_factory").getbasetemp().parent  # which the processes share
+    alone = request.node.get_closest_marker("alone") is not None
+    with (folder / "room").open("a") as room:
+        with (folder / "door").open("a") as door:  # whoever waits for the room holds the door: nobody overtakes
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 def lacking(what: str, package: str) -> None:
