@@ -9,6 +9,7 @@ RENAMED: Final = b"X-Crawl-Orig-"
 """What begins the new name of a field that is not true of the bytes that are kept."""
 
 _FRAMING: Final = re.compile(rb"^(?=(?:transfer-encoding|content-length)[ \t]*:)", re.I | re.M)
+_BARE: Final = re.compile(rb"(?<!\r)\n")
 _TRANSFER: Final = re.compile(rb"^(?=transfer-encoding[ \t]*:)", re.I | re.M)
 _LENGTH: Final = re.compile(rb"^content-length[ \t]*:([^\r\n]*)", re.I | re.M)
 
@@ -17,8 +18,11 @@ def archived_head(head: bytes, length: int | None) -> bytes:
     """Return the head of an answer whose `length` bytes of payload are kept without transfer coding (None: as many as it says).
 
     Readers take Transfer-Encoding and Content-Length at their word and would look for chunks, or for more than there is: where they
-    are not true of what is kept, their names begin with `RENAMED`. Content-Encoding stays, since the payload is kept encoded.
+    are not true of what is kept, their names begin with `RENAMED`. Content-Encoding stays, since the payload is kept encoded. A bare
+    line feed becomes a line end as HTTP has it: not all readers would find the end of the head.
     """
+    if head.count(b"\n") != head.count(b"\r\n"):
+        head = _BARE.sub(b"\r\n", head)
     if _TRANSFER.search(head):  # it overrides a Content-Length (RFC 9112 section 6.3)
         return _FRAMING.sub(RENAMED, head)
     if length is not None and any(value.strip() != str(length).encode() for value in _LENGTH.findall(head)):
