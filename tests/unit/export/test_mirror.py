@@ -231,7 +231,8 @@ def test_processes_share_the_files(archive: Archive, made, monkeypatch: pytest.M
     assert all(f'href="{(n + 1) % 40}.html"'.encode() in files[f"h.test/{n}.html"] for n in range(40))
 
 
-def test_a_page_that_kills_its_process_is_copied(archive: Archive, made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fate", ["os.kill(os.getpid(), signal.SIGKILL)", "all(iter(lambda: 1, 2))"], ids=["dies", "never ends"])
+def test_a_page_that_ends_its_process_is_copied(archive: Archive, made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str) -> None:
     for n in range(4):
         archive.add(f"http://h.test/{n}", f"<title>{n}</title>")
     deadly = tmp_path / "deadly.py"
@@ -239,7 +240,8 @@ def test_a_page_that_kills_its_process_is_copied(archive: Archive, made, tmp_pat
         "import os, signal, sys\n"
         "from crawler.offline import rewrite\n"
         "inner = rewrite.rewritten_page\n"
-        "rewrite.rewritten_page = lambda html, page: os.kill(os.getpid(), signal.SIGKILL) if b'>2<' in html else inner(html, page)\n"
+        "rewrite.PAGE_TIME = 0.5\n"
+        f"rewrite.rewritten_page = lambda html, page: {fate} if b'>2<' in html else inner(html, page)\n"
         "sys.exit(rewrite.main(sys.argv[1:]))\n"
     )
     monkeypatch.setattr(mirror, "PROGRAM", "deadly")
