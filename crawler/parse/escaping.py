@@ -10,6 +10,7 @@ BREAK: Final = "\x00"
 
 _INLINE: Final = re.compile(r"[\\`*\[\]~]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w{1,32};)")
 _LINE_START: Final = re.compile(r"^(?:(?=#{1,6}(?:\s|$)|>|[-+](?:\s|$)|=+\s*$|--+\s*$)|(\d{1,9})(?=[.)](?:\s|$)))", re.M)
+_HEADING_END: Final = re.compile(r"(?:(?<=\s)|^)#+$")
 _SPACE: Final = re.compile(r"[ \t\n\r\f]+")
 _AROUND_BREAK: Final = re.compile(rf" ?{BREAK} ?")
 _BACKTICKS: Final = re.compile("`+")
@@ -34,6 +35,11 @@ def paragraph(text: str) -> str:
 def one_line(text: str) -> str:
     """Return inline Markdown without breaks, as headings and links need it."""
     return collapsed(text.replace(BREAK, " "))
+
+
+def heading(text: str) -> str:
+    """Return inline Markdown as a heading's text: signs at its end would be taken for the end of the heading."""
+    return _HEADING_END.sub(r"\\\g<0>", one_line(text))
 
 
 def code_span(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import ada_url
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
-from crawler.parse.escaping import BREAK, code_span, collapsed, escaped, fenced, one_line, paragraph, target
+from crawler.parse.escaping import BREAK, code_span, collapsed, escaped, fenced, heading, one_line, paragraph, target
 from crawler.parse.marks import MARKS, unmarked
 from crawler.parse.tables import is_grid, table
 
@@ -88,7 +88,7 @@ def to_markdown(html: str, url: str, kept: frozenset[str], limit: int) -> str:
     if body is None:
         return ""
     base = tree.css_first("base[href]")
-    resolved = None if base is None else _resolve(base.attributes.get("href") or "", url)
+    resolved = None if base is None else _resolve((base.attributes.get("href") or "").strip(), url)
     blocks = _Writer(resolved or url, kept, limit).blocks(body, 0)
     while blocks and blocks[-1] == _RULE:
         blocks.pop()
@@ -185,12 +185,12 @@ class _Writer:
 
     def _link(self, node: LexborNode, inner: str) -> str:
         text = one_line(inner)
-        reference = node.attributes.get("href") or ""
+        reference = (node.attributes.get("href") or "").strip()
         if is_permalink(reference, text):
             return ""
         if self._in_heading and reference.startswith("#"):
             return inner
-        url = _resolve(reference, self._base)
+        url = _resolve(reference, self._base) if reference else None
         if not text or url is None or "](" in text.partition("![")[0]:
             return inner
         return _spaced(inner, f"[{text}]({target(url)})")
@@ -200,16 +200,16 @@ class _Writer:
         alt = attributes.get("alt") or ""
         if alt[:1] not in self._kept or not alt:
             return ""
-        source = attributes.get("src") or ""
+        source = (attributes.get("src") or "").strip()
         if not source or source.startswith("data:"):
-            source = attributes.get("data-src") or ""
+            source = (attributes.get("data-src") or "").strip()
         url = _resolve(source, self._base) if source else None
         text = one_line(escaped(unmarked(alt)))
         return text if url is None else f"![{text}]({target(url)})"
 
     def _heading(self, node: LexborNode, depth: int) -> list[str]:
         self._in_heading = True
-        text = one_line(self._inlines(node, depth))
+        text = heading(self._inlines(node, depth))
         self._in_heading = False
         self._left -= len(text)
         return [f"{_HEADINGS[node.tag or '']} {text}"] if text else []
@@ -319,7 +319,7 @@ def _language(node: LexborNode) -> str:
 def _resolve(reference: str, base: str) -> str | None:
     """Return the URL of a link with its fragment; None for a script, data, or nothing that can be read."""
     try:
-        url: str = ada_url.join_url(base, reference.strip())
+        url: str = ada_url.join_url(base, reference)
     except (ValueError, UnicodeError):
         return None
     return url if url.startswith(_SCHEMES) else None

@@ -27,9 +27,9 @@ class NearIndex:
             raise ValueError("an index holds one fingerprint at least")
         self._capacity = capacity
         self._count = 0  # noted so far: entries are numbered from 1, 0 is none
-        self._hashes = array("Q", bytes(8 * capacity))
-        self._heads = [array("Q", bytes(8 << _BITS)) for _ in range(_QUARTERS)]
-        self._before = [array("Q", bytes(8 * capacity)) for _ in range(_QUARTERS)]
+        self._hashes = _zeros(capacity)
+        self._heads = [_zeros(1 << _BITS) for _ in range(_QUARTERS)]
+        self._before = [_zeros(capacity) for _ in range(_QUARTERS)]
 
     def __len__(self) -> int:
         return min(self._count, self._capacity)
@@ -64,3 +64,7 @@ class NearIndex:
 
 def _key(simhash: int, quarter: int) -> int:
     return simhash >> quarter * _BITS & (1 << _BITS) - 1
+
+
+def _zeros(count: int) -> array[int]:
+    return array("Q", [0]) * count
