@@ -24,6 +24,7 @@ from crawler.archive import records
 from crawler.archive.cdxj import REVISIT, cdxj_line
 from crawler.archive.segments import INDEX, OPEN, SEGMENT, segment_name, segment_number, segments_of
 from crawler.errors import StoreError
+from crawler.job import Job
 from crawler.model import Archived, Fetched, FetchFailed, media_type
 from crawler.store.outputs import JsonLines, OutputFile
 
@@ -32,6 +33,7 @@ FOLDER: Final = "archive"
 
 _PREFIX: Final = f"{FOLDER}/"
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS payloads (digest TEXT PRIMARY KEY, url TEXT NOT NULL, date TEXT NOT NULL) WITHOUT ROWID"
+_SEEDS_TOLD: Final = 10
 _UNKNOWN_TYPE: Final = "unk"  # as CDX files have it
 
 
@@ -54,6 +56,16 @@ def to_archive(answer: Fetched | FetchFailed, archived: Archived) -> ToArchive:
     whole = isinstance(answer, Fetched)
     mime = media_type(answer.headers)
     return ToArchive(answer.url, answer.ip, answer.status, mime, answer.exchange.response, archived, whole)
+
+
+def about(job: Job) -> list[tuple[str, str]]:
+    """Return what each segment says of the crawl it belongs to, in the names that WARC 1.1 gives for a ``warcinfo``."""
+    polite = job.settings.politeness
+    return [
+        ("description", f"Crawl of {', '.join(job.seeds[:_SEEDS_TOLD])}{', …' if len(job.seeds) > _SEEDS_TOLD else ''}"),
+        ("robots", "obey" if polite.robots else "ignore"),
+        ("http-header-user-agent", polite.user_agent),
+    ]
 
 
 class Archive:

@@ -17,15 +17,16 @@ from crawler.errors import HomeError, StoreError, UsageError
 from crawler.job import Job, differences
 from crawler.model import Record
 from crawler.store import schema
-from crawler.store.archive import Archive, delete_archive, is_archived
+from crawler.store.archive import Archive, about, delete_archive, is_archived
 from crawler.store.counters import Counters
 from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
 
 DATABASE: Final = "crawl.sqlite"
 RECORDS: Final = "records.jsonl"
 ITEMS: Final = "items.jsonl"
+DERIVED: Final = "outputs.json"  # which outputs were made of the crawl's logs, and when (crawler/cli/derived.py)
 LOCK: Final = "lock"
-OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, ITEMS, LOCK})
+OWN: Final = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", RECORDS, ITEMS, DERIVED, LOCK})
 _REBUILD_BATCH: Final = 2_000
 _LOCK_TRIES: Final = 5
 _TAIL: Final = 65_536  # bytes read first in search of the last record
@@ -95,7 +96,7 @@ class Home:
             if self.items.length or (job is not None and job.extraction is not None):
                 self.items.open()
             if job is not None and job.settings.store.archive:
-                self.archive = Archive(self.folder, self.connection, size=job.settings.store.archive_size)
+                self.archive = Archive(self.folder, self.connection, size=job.settings.store.archive_size, about=about(job))
         except StoreError as error:
             raise HomeError(str(error) if error.__cause__ else f"{error}; {DAMAGED}") from error
         for name in outputs:
