@@ -47,7 +47,7 @@ class ChildReactor(Protocol):
         """Watch no longer."""
 
 
-OnAnswer = Callable[[Answer, bytes], None]
+OnAnswers = Callable[[list[tuple[Answer, bytes]]], None]
 
 
 class Child:
@@ -70,14 +70,14 @@ class Child:
                 raise
         self.pid = self._process.pid
 
-    def connect(self, on_answer: OnAnswer, on_end: Callable[[str], None]) -> None:
+    def connect(self, on_answers: OnAnswers, on_end: Callable[[str], None]) -> None:
         """Have the reactor watch the socket, and send the setup.
 
-        `on_answer` is called for every answer; `on_end` once, after the process has ended and been reaped, with how it ended:
-        ``died with signal 9``, ``exited with status 1``, ``sent a broken answer``.
+        `on_answers` is called with the answers that came together, one at least; `on_end` once, after the process has ended and
+        been reaped, with how it ended: ``died with signal 9``, ``exited with status 1``, ``sent a broken answer``.
         """
         self._on_end = on_end
-        self._wire = _Wire(self._reactor, self._ours, on_answer, self._closed)
+        self._wire = _Wire(self._reactor, self._ours, on_answers, self._closed)
         self.write([setup_frame(self._setup)])
 
     def write(self, pieces: list[bytes]) -> None:
@@ -113,11 +113,11 @@ class _Wire:
     A transport of Twisted's would write a turn later, from a copy, and ask to be told when it may: twice the time for each page.
     """
 
-    def __init__(self, reactor: ChildReactor, sock: socket.socket, on_answer: OnAnswer, on_closed: Callable[[bool], None]) -> None:
+    def __init__(self, reactor: ChildReactor, sock: socket.socket, on_answers: OnAnswers, on_closed: Callable[[bool], None]) -> None:
         """`on_closed` is called once, when the worker has closed its end or this one was closed: for an answer that it cannot trust?"""
         self._reactor = reactor
         self._sock = sock
-        self._on_answer = on_answer
+        self._on_answers = on_answers
         self._on_closed = on_closed
         self._answers = AnswerReader()
         self._unsent: list[bytes] = []
@@ -161,9 +161,20 @@ class _Wire:
         if not data:
             self.close()
             return
+        answers: list[tuple[Answer, bytes]] = []
         try:
-            for answer, payload in self._answers.feed(data):
-                self._on_answer(answer, payload)
+            for answer in self._answers.feed(data):
+                answers.append(answer)  # not in one go: what came before a broken one is kept
+        except FrameError:
+            self._hand_on(answers)
+            self.close(broken=True)
+        else:
+            self._hand_on(answers)
+
+    def _hand_on(self, answers: list[tuple[Answer, bytes]]) -> None:
+        try:
+            if answers:
+                self._on_answers(answers)
         except (FrameError, msgspec.DecodeError):
             self.close(broken=True)
 

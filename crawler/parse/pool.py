@@ -92,6 +92,7 @@ class ParsePool:
         self._fault: WorkersDied | None = None
         self._running = False
         self._sweep_call: Any = None
+        self._flush_call: Any = None  # set: frames are outgoing
         self._restarts = 0
         self._killed = 0
         self._doubtful = 0  # of the backlog
@@ -158,8 +159,9 @@ class ParsePool:
     def stop(self) -> Deferred[None]:
         """End every worker, within a second or by force; fires when none is left. Unanswered pages fail with WorkersDied."""
         self._running = False
-        if self._sweep_call is not None and self._sweep_call.active():
-            self._sweep_call.cancel()
+        for call in (self._sweep_call, self._flush_call):
+            if call is not None and call.active():
+                call.cancel()
         stopped: Deferred[None] = Deferred()
         self._fail_all(self._fault or WorkersDied("the parse workers were stopped"))
         for worker in self._workers:
@@ -193,7 +195,20 @@ class ParsePool:
             worker.since = self._monotonic()
         worker.queue.append(page)
         worker.queued_bytes += page.size
-        worker.child.write(frame)
+        worker.outgoing += frame
+        if self._flush_call is None:
+            self._flush_call = self._reactor.callLater(0, self._flush)
+
+    def _flush(self) -> None:
+        """Write what is outgoing, in the turn after it was given: to wake a worker costs more than to write, so pages go together."""
+        self._flush_call = None
+        for worker in self._workers:
+            self._write(worker)
+
+    def _write(self, worker: Worker) -> None:
+        if worker.outgoing:
+            frames, worker.outgoing = worker.outgoing, []
+            worker.child.write(frames)
 
     def _feed(self, worker: Worker) -> None:
         """Send what the worker has room for: a suspect when it can have it alone, else pages in their order."""
@@ -256,30 +271,44 @@ class ParsePool:
             queue.clear()
         for worker in self._workers:
             worker.queue.clear()
+            worker.outgoing.clear()
             worker.queued_bytes = 0
         for page in pages:
             self._finish(page, fault)
 
     # What a worker says
 
-    def _answered(self, worker: Worker, answer: Answer, payload: bytes) -> None:
-        """Take an answer; raises FrameError or msgspec.DecodeError when it is none."""
+    def _answered(self, worker: Worker, answers: list[tuple[Answer, bytes]]) -> None:
+        """Take answers that came together: the worker gets its next pages before anybody is told.
+
+        Raises FrameError or msgspec.DecodeError when one is none; those before it count.
+        """
         if not self._running:
             return
-        if answer is Answer.READY:
-            worker.ready = True
+        finished: list[tuple[Page, Parsed]] = []
+        try:
+            for answer, payload in answers:
+                if answer is Answer.READY:
+                    worker.ready = True
+                else:
+                    finished.append(self._take_off(worker, answer, payload))
+            worker.since = self._monotonic()
             self._feed(worker)
-            return
+            self._write(worker)
+        finally:
+            for page, parsed in finished:
+                self._finish(page, parsed)
+
+    def _take_off(self, worker: Worker, answer: Answer, payload: bytes) -> tuple[Page, Parsed]:
+        """Take the page at the head of the queue, which is answered, off it."""
         if not worker.queue:
             raise FrameError("an answer to no page")
         parsed = self._decoder.decode(payload)
         page = worker.queue.popleft()
         worker.queued_bytes -= page.size
-        worker.since = self._monotonic()
         if answer is Answer.PARSED_LAST:
             worker.retiring = True
-        self._feed(worker)
-        self._finish(page, parsed)
+        return page, parsed
 
     # The life of workers
 
@@ -294,7 +323,7 @@ class ParsePool:
         worker = Worker(child, self._monotonic())
         self._workers.append(worker)
         child.connect(
-            lambda answer, payload: self._answered(worker, answer, payload),
+            lambda answers: self._answered(worker, answers),
             lambda ending: self._ended(worker, ending),
         )
 

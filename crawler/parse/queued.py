@@ -39,6 +39,7 @@ class Worker:
     def __init__(self, child: Child, now: float) -> None:
         self.child = child
         self.queue: deque[Page] = deque()
+        self.outgoing: list[bytes] = []  # frames of the last of them, not written to the socket so far
         self.queued_bytes = 0
         self.since = now  # when its present work began: starting up, or the page at the head of the queue
         self.ready = False

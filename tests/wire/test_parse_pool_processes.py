@@ -129,6 +129,7 @@ async def test_signals_to_stop_are_the_parents():
 FAKE = """#!{python}
 import socket, sys
 sock = socket.socket(fileno=int(sys.argv[-1]))
+sock.recv(1 << 20)  # the setup
 sock.sendall(bytes({first}))
 while sock.recv(1 << 20):
     sock.sendall(bytes({then}))
@@ -165,6 +166,36 @@ async def test_an_answer_that_is_no_parsed_page_is_not_believed(tmp_path, monkey
     pool = make_pool()
     try:
         assert await pool.parse(page("x")) == Parsed(reason=Reason.PARSE, detail="worker sent a broken answer")
+    finally:
+        await pool.stop()
+
+
+async def test_an_answer_counts_though_rubbish_follows_it(tmp_path, monkeypatch):
+    fake_worker(
+        tmp_path,
+        monkeypatch,
+        answer_frame(Answer.READY),
+        answer_frame(Answer.PARSED, msgspec.msgpack.encode(Parsed(title="t"))) + b"\xff" * 9,
+    )
+    pool = make_pool()
+    try:
+        assert titles([await pool.parse(page("x")), await pool.parse(page("y"))]) == ["t", "t"]
+        await until(lambda: pool.stats().restarts == 2)
+    finally:
+        await pool.stop()
+
+
+async def test_pages_of_one_turn_are_written_together(tmp_path, monkeypatch):
+    """The worker answers whatever it reads at once with three pages: a second read would mean answers that nobody waits for."""
+    fake_worker(
+        tmp_path, monkeypatch, answer_frame(Answer.READY), answer_frame(Answer.PARSED, msgspec.msgpack.encode(Parsed(title="t"))) * 3
+    )
+    pool = make_pool()
+    try:
+        await until(lambda: pool.stats().workers)
+        assert titles(await gatherResults([pool.parse(page(number)) for number in range(3)])) == ["t"] * 3
+        await sleep(0.1)
+        assert pool.stats().restarts == 0
     finally:
         await pool.stop()
 
