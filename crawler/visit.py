@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -64,7 +64,7 @@ class Parts(Struct, frozen=True):
 
     fetch: Fetch
     parse: Parse
-    store: Callable[[Operation], Deferred[Any]]
+    store: Callable[[Operation], Deferred[Any]]  # fires with the operation
     wall: Callable[[], float]
     pause: Callable[[], Deferred[None]]  # fires when the reactor has seen to everything else
 
@@ -158,27 +158,28 @@ class Visitor:
         nothing was stored, and the lease is the caller's again.
         """
         visit = Visit(task, turn)
-        chain: Deferred[Any] = Deferred()
-        chain.addCallback(self._pass_gate, visit)  # may we? robots.txt is known by now
-        chain.addCallback(self._fetch, visit)  # one bounded exchange
-        chain.addCallback(self._judge, visit)  # an outcome, or another attempt later
-        chain.addCallback(self._parse, visit)  # in a worker process
+        chain = self._begin(visit)  # may we? robots.txt is known by now; if so, one bounded exchange
+        chain.addCallback(self._judge, visit)  # an outcome, or another attempt later; a page goes to a worker process
         chain.addCallback(self._conclude, visit)  # the record, and the links through the door
         chain.addErrback(self._crashed, visit)  # a fault of ours costs this URL alone
         chain.addCallback(self._store, turn)  # one transaction
-        chain.callback(None)
         return chain
 
-    def _pass_gate(self, _begin: None, visit: Visit) -> None:
+    def _begin(self, visit: Visit) -> Deferred[Any]:
+        try:
+            return self._fetch(visit) if self._pass_gate(visit) else succeed(None)
+        except Exception:
+            return fail(Failure())  # type: ignore[no-untyped-call]
+
+    def _pass_gate(self, visit: Visit) -> bool:
         refusal = self._robots.refusal(visit.task.url) or visit.turn.given_up()
         if refusal is not None:
             reason, detail = refusal
             visit.classified = Classified(status.outcome_of(reason), reason, detail)
             visit.completion = self._complete(visit)
+        return refusal is None
 
-    def _fetch(self, _passed: None, visit: Visit) -> Deferred[Fetched | FetchFailed] | None:
-        if visit.completion is not None:
-            return None
+    def _fetch(self, visit: Visit) -> Deferred[Fetched | FetchFailed]:
         visit.turn.begin()
         fetch, kind = self._settings.fetch, visit.task.kind
         if kind is Kind.PROBE:  # by GET where a server would not say by HEAD; then its head is enough
@@ -191,9 +192,9 @@ class Visitor:
             on_sent=visit.turn.sent,
         )
 
-    def _judge(self, answer: Fetched | FetchFailed | None, visit: Visit) -> None:
+    def _judge(self, answer: Fetched | FetchFailed | None, visit: Visit) -> Deferred[Any] | None:
         if answer is None:
-            return
+            return None
         visit.answer = answer
         visit.turn.over(answer)
         wall = self._wall()
@@ -205,21 +206,22 @@ class Visitor:
         elif visit.task.kind is Kind.PROBE and not visit.task.attempts and answer.status in _NO_HEAD:
             visit.completion = Postponement(visit.task, 1, wall)
         visit.classified = status.classify(answer)
+        return None if visit.completion is not None or visit.task.kind is Kind.PROBE else self._parse(answer, visit)
 
-    def _parse(self, _judged: None, visit: Visit) -> Deferred[Parsed] | None:
-        answer = visit.answer
-        if visit.completion is not None or answer is None or visit.task.kind is Kind.PROBE:
-            return None
+    def _parse(self, answer: Fetched | FetchFailed, visit: Visit) -> Deferred[Any] | None:
         if not isinstance(answer, Fetched) or visit.classified.outcome is not Outcome.FETCHED:
             return self._archive(answer, visit)
-        visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
-        visit.refresh = _header_refresh(answer)
+        fields = dict(answer.headers)  # most answers have none of those that would have to be looked for
+        if "x-robots-tag" in fields:
+            visit.directives = directives.header_directives(answer.headers_named("x-robots-tag"), self._robots_token)
+        if "refresh" in fields:
+            visit.refresh = _header_refresh(answer)
         visit.suspected = self._endless.suspects(visit.task)
         page = ToParse(
             url=answer.url,
             kind=visit.task.kind,
             content_type=answer.header("content-type"),
-            encodings=answer.headers_named("content-encoding"),
+            encodings=answer.headers_named("content-encoding") if "content-encoding" in fields else [],
             body=answer.body,
             only_new_links=self._only_new_links and not visit.suspected and directives.follows(visit.directives),
             want_links=visit.task.kind is not Kind.REQUISITE,
@@ -249,7 +251,8 @@ class Visitor:
     def _take_in(self, parsed: Parsed, visit: Visit) -> None:
         visit.parsed = parsed
         visit.extras = parsed.extras
-        visit.directives = directives.combine(visit.directives, parsed.robots)
+        if parsed.robots:
+            visit.directives = directives.combine(visit.directives, parsed.robots)
         if parsed.reason is Reason.INTERNAL:
             _log.error("fault while parsing {url}: {detail}", url=visit.task.url, detail=parsed.detail)
         if parsed.reason is not None:
@@ -291,7 +294,7 @@ class Visitor:
 
     def _store(self, operation: Operation, turn: Turn) -> Deferred[Operation]:
         turn.storing()
-        return self._store_operation(operation).addCallback(lambda _: operation)
+        return self._store_operation(operation)
 
     # -- the end of a visit --------------------------------------------------------------------------------------
 

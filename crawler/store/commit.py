@@ -163,7 +163,7 @@ class Writer:
         self._thread.start()
 
     def submit(self, operation: Operation) -> Deferred[Any]:
-        """Queue an operation; the Deferred fires when it is durable (a `Refill`: with what was read).
+        """Queue an operation; the Deferred fires with it when it is durable (a `Refill` or `Aside`: with what was read).
 
         It fails with StoreError when the disk does not take it; nothing of its batch counts then.
         """
@@ -274,7 +274,7 @@ class Writer:
                 self._broken = explained(self._home, error)
                 self._roll_back()
             else:
-                self._call(self._acknowledge, committed, [(done, None) for _, done in batch])
+                self._call(self._acknowledge, committed, [(done, operation) for operation, done in batch])
                 return
         self._call(self._refuse, self._broken, [done for _, done in batch])
 

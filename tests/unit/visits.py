@@ -95,7 +95,7 @@ class Room:
 
     def store(self, operation: Operation) -> Deferred[Any]:
         self.stored.append(operation)
-        return self.store_result()
+        return self.store_result().addCallback(lambda _: operation)
 
     def pause(self) -> Deferred[None]:
         self.pauses += 1
