@@ -81,6 +81,7 @@ class Engine:
         self._traffic = Traffic(clock, settings.fetch, politeness, on_change=self._changed, on_pause=self._keep_pause)
         self._pumping = False
         self._soon = False
+        self._to_offer: dict[str, None] = {}  # hosts of which something ended since the last pump: a batch's pages are of a few
         self._timer: Any = None
         self._timers: list[Any] = []
         self._started_at = clock.seconds()
@@ -206,11 +207,15 @@ class Engine:
             return
         self._pumping = True
         now = self._clock.seconds()
-        if not self._alone:
+        alone, doubtful = self._alone, self._pool.has_room_for_doubtful  # no visit ends within this turn
+        if not alone:
             self._traffic.set_aside(now)
+        self._offer_noted(now)
         try:
-            while self._has_room() and (host := self._acquire(now)) is not None:
+            while self._has_room() and (host := self._traffic.acquire(now, alone=alone, doubtful=doubtful)) is not None:
                 self._serve(host, now)
+                if self._to_offer:
+                    self._offer_noted(now)
                 if self._clock.seconds() - now > _LONGEST_TURN:  # requests may fail at once, by the thousand
                     break
         finally:
@@ -223,9 +228,6 @@ class Engine:
     def _alone(self) -> bool:
         """Whether there is one host only."""
         return len(self._window) <= 1
-
-    def _acquire(self, now: float) -> str | None:
-        return self._traffic.acquire(now, alone=self._alone, doubtful=self._pool.has_room_for_doubtful)
 
     def _set_timer(self, now: float) -> None:
         at = self._traffic.next_time(alone=self._alone, doubtful=self._pool.has_room_for_doubtful) if self._may_lease() else None
@@ -271,6 +273,10 @@ class Engine:
             read = self._writer.submit(Refill(host, after, self._window.share))
             read.addCallbacks(self._refilled, self._fail, callbackArgs=(host, after))
 
+    def _offer_noted(self, now: float) -> None:
+        while self._to_offer:
+            self._offer(self._to_offer.popitem()[0], now)
+
     def _refilled(self, found: tuple[list[tuple[Task, float]], bool], host: str, after: tuple[int, int]) -> None:
         rows, complete = found
         ahead = self._clock.seconds() - self._wall()
@@ -301,7 +307,7 @@ class Engine:
         else:
             self._window.done(task)
         self._traffic.visited(task.host, operation.record if isinstance(operation, Completion) else None)
-        self._offer(task.host)
+        self._changed(task.host)
         self._check_end()
 
     def _not_done(self, failure: Failure, lease: Lease, task: Task | None = None) -> None:
@@ -315,7 +321,8 @@ class Engine:
 
     def _drop(self, lease: Lease) -> None:
         lease.over(None)
-        lease.release()
+        if not lease.stored:  # else it is released
+            lease.release()
         del self._leases[lease]
         self._leased_pages -= lease.page
 
@@ -340,7 +347,7 @@ class Engine:
     def _changed(self, host: str | None) -> None:
         """A host, or a place, may be free again."""
         if host is not None:
-            self._offer(host)
+            self._to_offer[host] = None
         self._pump_soon()
 
     def _pump_soon(self) -> None:

@@ -189,7 +189,8 @@ class Connection(TwistedProtocol):
         if receiver is not None:
             receiver.body_over()
         if reader.reusable and sent:
-            self.resume()
+            if self.paused:
+                self.resume()
             self.usable = True
             self._on_idle(self)
         elif upload is None:

@@ -135,9 +135,13 @@ class Transfer:
         self.stage = "head"
         self._line.first_byte.begin(self, self._line.reactor.seconds())
         connection.request(self._request, self, self._limit)
-        if self._on_sent is not None and self.connection is connection:
+        if self._on_sent is None or self.connection is not connection:
+            return
+        if connection.secure:
             self._leaving = True
-            self._leave(_TLS_TURNS if connection.secure else 0)
+            self._leave(_TLS_TURNS)
+        else:
+            self._on_sent(self._line.reactor.seconds())
 
     def _leave(self, turns: int) -> None:
         """Tell, once, that the request has left: after `turns` turns of the reactor, or when the transfer ends before that."""
@@ -202,9 +206,11 @@ class Transfer:
         self.abandon()
 
     def _release(self) -> None:
-        self._leave(0)
+        if self._leaving:
+            self._leave(0)
         self._line.whole.finish(self)
-        self._line.first_byte.finish(self)
+        if self.stage != "body":  # else the head has come
+            self._line.first_byte.finish(self)
 
     def _fail(self, problem: Failure) -> None:
         answer = self._answer

@@ -115,7 +115,7 @@ class Window:
     def wants_refill(self, host: str) -> Place | None:
         """Return after which place `host` needs more from the disk, or None. Asking marks it as being refilled."""
         queue = self._hosts.get(host)
-        if queue is None or queue.refilling or queue.limit == EVERYTHING:
+        if queue is None or queue.refilling or len(queue.ready) > _LARGEST // 2 or queue.limit == EVERYTHING:
             return None
         if len(queue.ready) > self.share // 2 or len(queue.delayed) > 4 * self.share:
             return None

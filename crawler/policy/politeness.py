@@ -26,7 +26,8 @@ SLOWEST: Final = 256
 SWEPT_AT_ONCE: Final = 1_000
 """Hosts that one `sweep` looks at: a fifth of a millisecond."""
 
-_ASKED: Final = {Whose.ANY: tuple(Standing), Whose.BEST_FIRST: tuple(Standing), Whose.PROMPT_ONLY: (Standing.PROMPT,)}
+_ALL: Final = tuple(Standing)
+_PROMPT: Final = (Standing.PROMPT,)
 
 
 @dataclass(slots=True)
@@ -77,10 +78,10 @@ class Politeness:
 
     def offer(self, host: str, now: float) -> None:
         """Say that `host` has work: it is scheduled for its time unless it is busy or already scheduled."""
-        state = self.state(host)
+        state = self._hosts.get(host) or self.state(host)
         if self._busy(state):
             return
-        at = max(state.next_at, now)
+        at = state.next_at if state.next_at > now else now
         if state.scheduled_at is None or at < state.scheduled_at:
             self._schedule(host, state, at)
 
@@ -90,7 +91,7 @@ class Politeness:
 
     def learn(self, host: str, standing: Standing) -> None:
         """Note what `host` turned out to be."""
-        state = self.state(host)
+        state = self._hosts.get(host) or self.state(host)
         if state.standing is not standing:
             state.standing = standing
             if state.scheduled_at is not None:
@@ -119,7 +120,7 @@ class Politeness:
     def _whose_turn(self, now: float, whose: Whose) -> Standing | None:
         """Return on which heap the host to be taken stands first, or None."""
         first, turn = now, None
-        for standing in _ASKED[whose]:
+        for standing in _PROMPT if whose is Whose.PROMPT_ONLY else _ALL:
             if self._heaps[standing] and (at := self._first(standing)) is not None and at <= now:
                 if whose is not Whose.ANY:
                     return standing
@@ -130,7 +131,7 @@ class Politeness:
     def next_time(self, whose: Whose = Whose.ANY) -> float | None:
         """Return when `acquire` may succeed next, or None when no host of those asked for has work that may start."""
         earliest = None
-        for standing in _ASKED[whose]:
+        for standing in _PROMPT if whose is Whose.PROMPT_ONLY else _ALL:
             if self._heaps[standing] and (at := self._first(standing)) is not None and (earliest is None or at < earliest):
                 earliest = at
         return earliest
@@ -148,7 +149,7 @@ class Politeness:
 
     def start(self, host: str, now: float) -> None:
         """Count a request of `host` as in flight, not sent yet."""
-        state = self.state(host)
+        state = self._hosts.get(host) or self.state(host)
         state.in_flight += 1
         state.unsent += 1
         self._in_flight[host] = state
@@ -160,7 +161,7 @@ class Politeness:
 
         Return whether the host was held up by that: if it has work, it has to be offered again.
         """
-        state = self.state(host)
+        state = self._hosts.get(host) or self.state(host)
         busy = self._busy(state)
         if not again and state.unsent:
             state.unsent -= 1
@@ -170,7 +171,7 @@ class Politeness:
 
     def finish(self, host: str, *, was_sent: bool) -> bool:
         """Note that a request is over: answered, failed or given up. Return whether the host was held up by it, as `sent` does."""
-        state = self.state(host)
+        state = self._hosts.get(host) or self.state(host)
         busy = self._busy(state)
         state.in_flight -= 1
         if not state.in_flight:
