@@ -50,6 +50,12 @@ def check_refused(done: Finished, code: int, *parts: str) -> None:
         ([NOWHERE, "--no-proxy", "example.org"], USAGE, ["--no-proxy", "--proxy URL"]),
         ([NOWHERE, "--reactor", "iocp"], USAGE, ["--reactor", "iocp", "epoll"]),
         ([NOWHERE, "-o", "pages.xlsx"], USAGE, ["pages.xlsx", ".jsonl"]),
+        ([NOWHERE, "-o", "pages.md"], USAGE, ["folder", "slash", "pages.md/"]),
+        ([NOWHERE, "-o", "a.parquet?partitoin=host"], USAGE, ["partitoin", "did you mean partition"]),
+        ([NOWHERE, "-o", "a.md/", "-o", "b.txt/"], USAGE, ["b.txt/", "together with a.md/"]),
+        ([NOWHERE, "-o", "absent/pages.parquet"], USAGE, ["absent", "does not exist"]),
+        ([NOWHERE, "-o", "a.csv", "-o", "./a.csv"], USAGE, ["a.csv", "twice"]),
+        ([NOWHERE, "-o", "postgresql://me:hidden@127.0.0.1:9/db"], UNAVAILABLE, ["postgresql://me:…@127.0.0.1:9/db", "refused"]),
         ([NOWHERE, "-o", "absent/pages.jsonl"], USAGE, ["absent", "does not exist"]),
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else str(value),
@@ -60,25 +66,16 @@ def test_a_mistake_on_the_command_line(crawl: Crawl, tmp_path: Path, arguments: 
 
 
 @pytest.mark.parametrize(
-    "option",
-    ["-o out.warc.gz", "-o out.parquet"],
-)
-def test_what_does_not_exist_yet_is_refused_not_ignored(crawl: Crawl, tmp_path: Path, option: str) -> None:
-    done = crawl("run", NOWHERE, *option.split(), "--dir", tmp_path / "home")
-    check_refused(done, USAGE, option.split()[1], "yet")
-    assert "secret" not in done.stderr
-
-
-@pytest.mark.parametrize(
     ("text", "parts"),
     [
         ("[fetch]\nconcurency = 3\n", ["config.toml", "fetch.concurency", "concurrency"]),
         ("[fetsch]\nconcurrency = 3\n", ["config.toml", "fetsch", "[fetch]"]),
         ("[fetch]\nconcurrency = 0\n", ["config.toml", "fetch.concurrency"]),
+        ('[politeness.hosts."a.example:80"]\ndelay = 1\n', ["config.toml", "politeness.hosts", "leave the port out"]),
         ('[fetch]\nproxies = { all = "proxy.example:3128" }\n', ["fetch.proxies", "socks5://"]),
         ("[fetch\n", ["config.toml", "not TOML"]),
     ],
-    ids=["key", "section", "value", "proxy", "syntax"],
+    ids=["key", "section", "value", "host", "proxy", "syntax"],
 )
 def test_a_mistake_in_the_configuration_file(crawl: Crawl, tmp_path: Path, text: str, parts: list[str]) -> None:
     (tmp_path / "config.toml").write_text(text)
