@@ -9,9 +9,9 @@ BREAK: Final = "\x00"
 """A hard line break until the paragraph is whole: no text of an HTML tree has this character."""
 
 _INLINE: Final = re.compile(r"[\\`*\[\]~]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w{1,32};)")
+_FIRST_OF_MARKUP: Final = frozenset("#>+-=0123456789")
 _LINE_START: Final = re.compile(r"^(?:(?=#{1,6}(?:\s|$)|>|[-+](?:\s|$)|=+\s*$|--+\s*$)|(\d{1,9})(?=[.)](?:\s|$)))", re.M)
 _HEADING_END: Final = re.compile(r"(?:(?<=\s)|^)#+$")
-_SPACE: Final = re.compile(r"[ \t\n\r\f]+")
 _AROUND_BREAK: Final = re.compile(rf" ?{BREAK} ?")
 _BACKTICKS: Final = re.compile("`+")
 
@@ -23,13 +23,17 @@ def escaped(text: str) -> str:
 
 def collapsed(text: str) -> str:
     """Return a text whose white space is single spaces, none at its ends."""
-    return _SPACE.sub(" ", text).strip(" ")
+    return " ".join(text.split())
 
 
 def paragraph(text: str) -> str:
     """Return inline Markdown as a paragraph: hard breaks made, what would begin a heading, list or quote escaped."""
-    lines = _AROUND_BREAK.sub(BREAK, collapsed(text)).strip(BREAK).replace(BREAK, "\\\n")
-    return _LINE_START.sub(lambda match: f"{match[1] or ''}\\", lines)
+    text = collapsed(text)
+    if BREAK in text:
+        text = _AROUND_BREAK.sub(BREAK, text).strip(BREAK).replace(BREAK, "\\\n")
+    elif text[:1] not in _FIRST_OF_MARKUP:  # as nearly all are
+        return text
+    return _LINE_START.sub(lambda match: f"{match[1] or ''}\\", text)
 
 
 def one_line(text: str) -> str:

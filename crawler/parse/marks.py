@@ -17,29 +17,19 @@ _PLANE: Final = 65_534
 MARKS: Final = "\U00100000-\U0010fffd\U000f0000-\U000ffffd"
 """The characters, as they stand between the brackets of a regular expression."""
 
-_TAG_AND_TEXT: Final = re.compile(r"(<[^>]*>)([ \t\n\r\f]*)([^ \t\n\r\f<])?")
+_BEFORE_TEXT: Final = re.compile(r">[ \t\n\r\f]*(?=[^ \t\n\r\f<])")
+_IMAGE: Final = re.compile(r"<img(?: [^>]*)?>")
 _MARK: Final = re.compile(f"[{MARKS}]")
 
 
 def mark(html: str) -> str:
     """Return a page with a mark before each text and in each image's alternative text.
 
-    `html` is what a parser has written: tags have ``<`` and ``>`` at their ends alone, comments and scripts are gone.
+    `html` is what a parser has written, without scripts: tags have ``<`` and ``>`` at their ends alone. Marks in comments do no harm.
     """
-    count = 0
-
-    def marked(match: re.Match[str]) -> str:
-        nonlocal count
-        tag, space, first = match.groups()
-        if tag.startswith("<img") and count < MAX_MARKS:
-            tag = _marked_image(tag, _nth(count))
-            count += 1
-        if first is None or count >= MAX_MARKS:
-            return f"{tag}{space}{first or ''}"
-        count += 1
-        return f"{tag}{space}{_nth(count - 1)}{first}"
-
-    return _TAG_AND_TEXT.sub(marked, html)
+    letters = map(_nth, range(MAX_MARKS))
+    html = _IMAGE.sub(lambda match: _marked_image(match[0], next(letters, "")), html)
+    return _BEFORE_TEXT.sub(lambda match: match[0] + next(letters, ""), html)
 
 
 def marks_in(text: str) -> frozenset[str]:

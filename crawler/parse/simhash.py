@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 import xxhash
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 MIN_WORDS: Final = 20
 """Words below which a text has no fingerprint: short texts that differ share too many bits."""
@@ -20,19 +21,35 @@ _WORDS: Final = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
 )
 """A word; where a script has no spaces between words, a character."""
+_TARGET: Final = re.compile(r"\]\(<?[^()<>\s]*(?:>|(?=\)))")
+"""Where a Markdown link leads: two sites with the same pages link to different URLs."""
+_UNSEEN: Final = ["head", "script", "style", "noscript", "template", "iframe", "object", "svg", "nav", "header", "footer", "aside"]
+_MAX_TEXT: Final = 1024 * 1024  # characters
 _MAX_WORDS: Final = 100_000
 _BYTES: Final = 8
 
 
 def simhash(text: str) -> int | None:
-    """Return the 64-bit SimHash of a text, None when it has fewer than `MIN_WORDS` words. Case, punctuation and white space don't count."""
-    words = _WORDS.findall(text.lower())[:_MAX_WORDS]
+    """Return the 64-bit SimHash of a text, None when it has fewer than `MIN_WORDS` words.
+
+    Case, punctuation and white space
+    don't count, nor where Markdown links lead.
+    """
+    words = _WORDS.findall(_TARGET.sub("]", text).lower())[:_MAX_WORDS]
     if len(words) < MIN_WORDS:
         return None
     hashed = xxhash.xxh3_64_digest
     features = zip(words, words[1:], words[2:], strict=False)
     digests = b"".join([hashed(" ".join(feature).encode("utf-8", "replace")) for feature in features])
     return _majority(digests, len(digests) // _BYTES)
+
+
+def visible_text(html: bytes) -> str:
+    """Return the text of a page (UTF-8) without what is in navigation, headers and footers: cheap, for fingerprints."""
+    tree = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS.value)
+    tree.strip_tags(_UNSEEN)
+    body = tree.body
+    return "" if body is None else body.text(deep=True, separator=" ")[:_MAX_TEXT]
 
 
 def distance(one: int, other: int) -> int:

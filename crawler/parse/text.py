@@ -33,7 +33,6 @@ RESET_AFTER: Final = 1_000
 """Pages after which trafilatura forgets: what it remembers from page to page is not bounded."""
 
 _UNSEEN: Final = ["script", "style", "noscript", "template", "iframe", "object", "svg"]
-_AROUND: Final = ["head", "nav", "header", "footer", "aside"]
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _METADATA: Final = re.compile(r"\A---\n.*?\n---\n", re.S)
 _DEEP, _DEEPEST = ("*>" * depth + "*" for depth in (60, 300))
@@ -67,14 +66,6 @@ class TextReader:
                 raise
             return None
         return _trimmed(text or "") or None
-
-
-def visible_text(html: bytes) -> str:
-    """Return the text of a page (UTF-8) without what is in navigation, headers and footers: cheap, for fingerprints."""
-    tree = _parsed(html)
-    tree.strip_tags([*_UNSEEN, *_AROUND])
-    body = tree.body
-    return "" if body is None else body.text(deep=True, separator=" ")[:MAX_TEXT]
 
 
 def _resiliparse(*, markdown: bool) -> Callable[[bytes, str], str | None]:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.parse import extractors
-from crawler.parse.text import MAX_HTML, MAX_TEXT, TextReader, visible_text
+from crawler.parse.simhash import visible_text
+from crawler.parse.text import MAX_HTML, MAX_TEXT, TextReader
 
 URL = "https://example.org/news/one.html"
 SENTENCE = "The committee met in the old town hall and talked at length about the price of bread, and nobody left early. "

@@ -48,6 +48,12 @@ def test_case_punctuation_and_space_do_not_count() -> None:
     assert simhash(" ".join(words)) == simhash("  " + ",\n".join(words).upper() + "!")
 
 
+def test_where_markdown_links_lead_does_not_count() -> None:
+    words = " ".join(text(40))
+    one, other = (f"{words} [see](https://{host}/x)" for host in ("a.example", "b.example"))
+    assert simhash(one) == simhash(other) == simhash(f"{words} see")
+
+
 def test_short_texts_have_none() -> None:
     assert simhash(" ".join(text(MIN_WORDS - 1))) is None
     assert simhash("") is None
