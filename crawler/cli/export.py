@@ -1,33 +1,42 @@
-"""``crawl export``: a crawl's records as JSON lines or CSV, also while it runs."""
+"""``crawl export``: what a crawl has brought, in any of the forms, also while it runs."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import click
 
-from crawler.cli.files import give_usual_mode, refuse_unwritable
 from crawler.cli.quantities import plural
-from crawler.errors import Exit, StoreError, UsageError
-from crawler.model import Outcome, Record
+from crawler.cli.sources import source_of
+from crawler.errors import Exit, UsageError
+from crawler.export.formats import FORMATS, NEEDS, OPTIONS, PARTITIONS, STANDARD_OUTPUT, Output, parse_output, write
+from crawler.export.lines import send_lines
+from crawler.export.source import Source
+from crawler.export.targets import check_target
+from crawler.job import Job
+from crawler.model import Outcome
+from crawler.secret import without_password
 from crawler.shards.reader import open_reader
-from crawler.store.outputs import FORMATS, encoder, format_of
 
-_BATCH: Final = 1_000  # records encoded at once
+_ABOUT: Final = "\n".join(
+    f"  {form.extensions[0] if form.extensions else form.schemes[0] + '://':<14}{form.help}" for form in FORMATS.values()
+)
+_FORM: Final = f"{', '.join(FORMATS)}.  [default: what the output's name says, else jsonl]"
+EPILOG: Final = (
+    f"\b\nThe output's name says the format:\n{_ABOUT}\n"
+    "  s3:// gs:// az://  the same as objects: s3://bucket/pages.parquet\n\n"
+    "What an archive, a mirror or pages' text are made of has to be kept by the crawl: 'crawl run -o NAME' sees to it."
+)
 
 
-@click.command()
+@click.command(epilog=EPILOG)
 @click.argument("home", type=click.Path())
-@click.option("--format", "form", type=click.Choice(FORMATS), help="[default: what the output's extension says, else jsonl]")
-@click.option("-o", "--output", default="-", metavar="PATH", show_default=True, help="A file; '-' is standard output.")
-@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), metavar="NAME", help=_FORM)
+@click.option("-o", "--output", default="-", metavar="PATH", show_default=True, help="A file, folder or address; '-' is standard output.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--items", metavar="TYPE", help="The items of this type instead of the records.")
 @click.option(
     "--outcome",
     "outcomes",
@@ -35,60 +44,54 @@ _BATCH: Final = 1_000  # records encoded at once
     type=click.Choice([outcome.value for outcome in Outcome]),
     help="Only records with this outcome. Repeatable.",
 )
-def command(home: str, form: str | None, output: str, overwrite: bool, outcomes: tuple[str, ...]) -> Exit:
-    """Write the records of the crawl in the folder HOME."""
-    encoding = encoder(form or format_of(output))
+@click.option("--partition", type=click.Choice(PARTITIONS), help="Parquet: a folder with files by host or date.")
+@click.option("--table", metavar="NAME", help="SQLite, PostgreSQL: the table's name.  [default: records, or the type of item]")
+def command(home: str, form: str | None, output: str, overwrite: bool, outcomes: tuple[str, ...], **options: str | None) -> Exit:
+    """Write what the crawl in the folder HOME has brought so far: records, items, archive, text."""
+    wanted = {name: value for name, value in options.items() if name in OPTIONS and value is not None}
+    parsed = parse_output(output, form=form, options=wanted)
+    _check(parsed, outcomes)
     reader = open_reader(Path(home))
     try:
-        records = (record for record in reader.records() if not outcomes or record.outcome in outcomes)
-        if output == "-" and sys.stdout is None:
-            raise UsageError("standard output is closed; name a file with --output")
-        if output == "-":
-            sys.stdout.buffer.write(encoding.header)
-            _write(records, encoding.encode, sys.stdout.buffer.write)
-            sys.stdout.buffer.flush()
+        check_kept(parsed, reader.job(), home)
+        source = source_of(reader, outcomes)
+        if parsed.target == STANDARD_OUTPUT:
+            _to_standard_output(parsed, source)
             return Exit.FINISHED
-        with replacing(Path(output), overwrite=overwrite) as write:
-            write(encoding.header)
-            count = _write(records, encoding.encode, write)
+        check_target(parsed, overwrite=overwrite)
+        count = write(parsed, source)
     finally:
         reader.close()
-    click.echo(f"{plural(count, 'record')} written to {output}", err=True)
+    click.echo(f"{plural(count, parsed.format.things)} written to {without_password(parsed.target)}", err=True)
     return Exit.FINISHED
 
 
-def _write(records: Iterator[Record], encode: Callable[[list[Record]], bytes], write: Callable[[bytes], object]) -> int:
-    count = 0
-    while batch := list(islice(records, _BATCH)):
-        write(encode(batch))
-        count += len(batch)
-    return count
+def _check(output: Output, outcomes: tuple[str, ...]) -> None:
+    if outcomes and not output.format.outcomes:
+        raise UsageError(f"--outcome chooses records; {output.format.name} is made of more than these: leave it out")
+    if outcomes and "items" in output.options:
+        raise UsageError("--outcome chooses records, and --items writes none: leave one out")
+    if output.target == STANDARD_OUTPUT and "form" not in output.format.options:
+        raise UsageError(f"{output.format.name} cannot be written to standard output; name a file or folder with --output")
+    if output.target == STANDARD_OUTPUT and sys.stdout is None:
+        raise UsageError("standard output is closed; name a file with --output")
 
 
-@contextlib.contextmanager
-def replacing(path: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], object]]:
-    """Give a function that writes to a new file, which takes its name `path` only when all of it is on the disk.
-
-    Raises UsageError when `path` exists and may not be replaced or has no folder, StoreError when the disk does not take it.
-    """
-    refuse_unwritable(path, overwrite=overwrite)
-    temporary = ""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            yield file.write
-            file.flush()
-            os.fsync(file.fileno())
-            give_usual_mode(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        _remove(temporary)
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-    except BaseException:
-        _remove(temporary)
-        raise
+def check_kept(output: Output, job: Job, home: str) -> None:
+    """Raise UsageError when the crawl did not keep what the output is made of."""
+    for need in output.format.needs:
+        key, value = NEEDS[need]
+        section, _, name = key.partition(".")
+        kept = getattr(getattr(job.settings, section), name)
+        if kept != value:
+            setting = f"{key} = {str(value).lower() if value is True else repr(value)}"
+            raise UsageError(
+                f"{output.format.name} cannot be made: the crawl in {home} was begun without {setting};"
+                f" crawl again with that setting, or with 'crawl run -o {without_password(output.given)}', which sets it"
+            )
 
 
-def _remove(temporary: str) -> None:
-    if temporary:
-        Path(temporary).unlink(missing_ok=True)
+def _to_standard_output(output: Output, source: Source) -> None:
+    stream = sys.stdout.buffer
+    send_lines(source, stream.write, form=output.format.name, items=output.options.get("items"))
+    stream.flush()

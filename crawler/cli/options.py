@@ -157,7 +157,8 @@ def _home_options() -> Section:
             ["-o", "--output", "outputs"],
             multiple=True,
             metavar="PATH",
-            help="Also write the records to PATH, a .jsonl or .csv file; '-' is standard output (JSON lines). Repeatable.",
+            help="Also write PATH, in the form that its name says: .jsonl .csv .parquet .sqlite .warc.gz .md/ … ('crawl export --help' "
+            "lists all); '-' is standard output (JSON lines). Repeatable.",
         ),
         click.Option(["--overwrite"], is_flag=True, help="Replace an output that exists and is not this crawl's."),
         click.Option(["--fresh"], is_flag=True, help="Start over: delete the crawl in the home first."),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from crawler.cli.crawling import stop_in_steps
+from crawler.cli.derived import Derived, refuse_unmade
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.config import Settings
@@ -51,16 +52,16 @@ def check_possible(settings: Settings, options: dict[str, Any]) -> None:
             raise UsageError(f"--processes {processes} does not go with {option}: {why}")
 
 
-def run_processes(job: Job, folder: str, report: Report, options: dict[str, Any]) -> Exit:
-    """Crawl in ``service.processes`` processes. Raises the CrawlError that ended it, if one did."""
-    files: list[str] = list(options["outputs"])
+def run_processes(job: Job, folder: str, report: Report, options: dict[str, Any], files: list[str], *, derived: Derived) -> Exit:
+    """Crawl in ``service.processes`` processes; `files` are outputs of lines. Raises the CrawlError that ended it, if one did."""
     home = open_shards(Path(folder), job, fresh=options["fresh"])
     try:
         for file in files:
             check_output(home, file, overwrite=options["overwrite"])
         if _is_done(home):
-            return _leave_alone(home, folder, report, files)
-        return _crawl(home, folder, report, options, files)
+            return _leave_alone(home, folder, report, files, derived)
+        derived.claim()
+        return _crawl(home, folder, report, options, files, derived=derived)
     finally:
         home.close()
 
@@ -80,14 +81,15 @@ def _is_done(home: ShardsHome) -> bool:
     return ended and (not counters.queued or (limit is not None and limit <= counters.pages))
 
 
-def _leave_alone(home: ShardsHome, folder: str, report: Report, files: list[str]) -> Exit:
+def _leave_alone(home: ShardsHome, folder: str, report: Report, files: list[str], derived: Derived) -> Exit:
     lacking = missing(home, files)
     for file in lacking:
         write_output(home, file)
+    lacking += derived.write_missing()
     reader = _reader(home)
     pages = reader.status().counters.pages
     reader.close()
-    did = f"wrote {', '.join(lacking)} from its records" if lacking else "nothing to do"
+    did = f"wrote {', '.join(lacking)} from what it keeps" if lacking else "nothing to do"
     report.note(
         "nothing_to_do",
         f"The crawl in {folder} is finished ({plural(pages, 'page')}): {did}.\n"
@@ -99,7 +101,7 @@ def _leave_alone(home: ShardsHome, folder: str, report: Report, files: list[str]
     return Exit.FINISHED
 
 
-def _crawl(home: ShardsHome, folder: str, report: Report, options: dict[str, Any], files: list[str]) -> Exit:
+def _crawl(home: ShardsHome, folder: str, report: Report, options: dict[str, Any], files: list[str], *, derived: Derived) -> Exit:
     from crawler.cli.summary import Summary
 
     job = home.layout.job
@@ -110,10 +112,12 @@ def _crawl(home: ShardsHome, folder: str, report: Report, options: dict[str, Any
             write_output(home, file)
     elif files:
         report.note("outputs", f"Not written yet, as the crawl is not at its end: {', '.join(files)}", outputs=files)
-    summary = Summary(result, job, folder, outputs=files, pages_before=pages_before, max_failures=options["max_failures"])
+    problems = derived.write_after(result)
+    summary = Summary(result, job, folder, outputs=options["outputs"], pages_before=pages_before, max_failures=options["max_failures"])
     if complaint := summary.complaint():
         report.note("failures", complaint)
     report.note("summary", summary.text(), **summary.fields())
+    refuse_unmade(problems)
     return summary.exit_code
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from crawler import url as urls
+from crawler.cli.derived import Derived, as_begun, refuse_unmade, split_outputs, with_needed
 from crawler.cli.job_files import load_job_file
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
 from crawler.cli.proxy_options import check_proxies
@@ -26,7 +27,6 @@ from crawler.policy.host_limits import host_pattern
 from crawler.shards.layout import refuse_several
 from crawler.store.counters import Counters
 from crawler.store.home import Home, open_home
-from crawler.store.outputs import format_of
 from crawler.store.reader import HomeReader
 from crawler.store.schema import read_meta
 
@@ -51,8 +51,9 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     options = ctx.params
     job_file = load_job_file(options["job_file"]) if options["job_file"] is not None else None
     settings = load_settings(options["config_file"], given_settings(ctx), job_file)
-    job = make_job(_all_seeds(job_file, seeds, options["seeds_file"]), settings, job_file.extraction if job_file else None)
     outputs = options["outputs"] = list(options["outputs"] or (job_file.outputs if job_file else []))
+    job = make_job(_all_seeds(job_file, seeds, options["seeds_file"]), settings, job_file.extraction if job_file else None)
+    job = with_needed(job, outputs)
     files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
     check_writable(options["profile"])
     if settings.service.processes > 1:
@@ -62,11 +63,15 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     session = open_session(settings.fetch, job.seeds)
     folder = options["folder"] or (job_file.default_home if job_file else default_folder(job.seeds[0]))
     report = choose_report(quiet=options["quiet"], as_json=options["as_json"], streaming="-" in outputs)
+    if not options["fresh"]:
+        job = as_begun(Path(folder), job, outputs)
+    derived = Derived(folder, outputs, report)
+    derived.check(fresh=options["fresh"], overwrite=options["overwrite"])
     if settings.service.processes > 1:
         from crawler.cli.processes import run_processes
 
         tell_unverified(settings, report)
-        return run_processes(job, folder, report, options)
+        return run_processes(job, folder, report, options, files, derived=derived)
     refuse_several(Path(folder), fresh=options["fresh"])
     home = open_home(Path(folder), fresh=options["fresh"])
     try:
@@ -74,12 +79,13 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
         if not finished:
             home.adopt(job)
             home.open_files(files, overwrite=options["overwrite"])
+            derived.claim()
     except BaseException:
         home.close()
         raise
     if finished:
-        return _leave_alone(home, folder, report, files, overwrite=options["overwrite"])
-    return _crawl(home, job, folder, report, options, session=session)
+        return _leave_alone(home, folder, report, files, derived, overwrite=options["overwrite"])
+    return _crawl(home, job, folder, report, options, derived=derived, session=session)
 
 
 def load_settings(config_file: str | None, flags: dict[str, Any], job_file: JobFile | None = None) -> Settings:
@@ -156,15 +162,11 @@ def read_seeds(file: str | None) -> list[str]:
 
 
 def check_outputs(outputs: list[str], *, fresh: bool, overwrite: bool) -> list[str]:
-    """Return the outputs that are files, after all checks that can be made before the home is opened.
+    """Return the outputs that are files to append to, after all checks that can be made before the home is opened.
 
     With `fresh` the home is deleted on opening: what would be refused then is refused now. Raises UsageError.
     """
-    for output in outputs:
-        format_of(output)
-    if len(set(outputs)) < len(outputs):
-        raise UsageError("--output: the same path is given twice")
-    files = [output for output in outputs if output != "-"]
+    files = split_outputs(outputs)
     for file in files if fresh and not overwrite else []:
         path = Path(file)
         if path.is_file() and path.stat().st_size:
@@ -203,13 +205,13 @@ def is_done(home: Home, job: Job) -> bool:
     return limit is not None and limit <= Counters.load(home.connection).pages
 
 
-def _leave_alone(home: Home, folder: str, report: Report, files: list[str], *, overwrite: bool) -> Exit:
+def _leave_alone(home: Home, folder: str, report: Report, files: list[str], derived: Derived, *, overwrite: bool) -> Exit:
     try:
         pages = Counters.load(home.connection).pages
-        written = home.write_missing(files, overwrite=overwrite)
+        written = [*home.write_missing(files, overwrite=overwrite), *derived.write_missing()]
     finally:
         home.close()
-    did = f"wrote {', '.join(written)} from its records" if written else "nothing to do"
+    did = f"wrote {', '.join(written)} from what it keeps" if written else "nothing to do"
     report.note(
         "nothing_to_do",
         f"The crawl in {folder} is finished ({plural(pages, 'page')}): {did}.\n"
@@ -221,7 +223,9 @@ def _leave_alone(home: Home, folder: str, report: Report, files: list[str], *, o
     return Exit.FINISHED
 
 
-def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str, Any], *, session: Session | None) -> Exit:
+def _crawl(
+    home: Home, job: Job, folder: str, report: Report, options: dict[str, Any], *, derived: Derived, session: Session | None
+) -> Exit:
     outputs = list(options["outputs"])
     pages_before = Counters.load(home.connection).pages
     from crawler.cli.reactors import install
@@ -237,12 +241,14 @@ def _crawl(home: Home, job: Job, folder: str, report: Report, options: dict[str,
     result = crawl_to_end(
         reactor, job, home, report, session=session, stream="-" in outputs, profile=options["profile"], verbosity=options["verbose"]
     )
+    problems = derived.write_after(result)
     summary = Summary(result, job, folder, outputs=outputs, pages_before=pages_before, max_failures=options["max_failures"])
     if complaint := summary.complaint():
         report.note("failures", complaint)
     report.note("summary", summary.text(), **summary.fields())
     if options["profile"]:
         report.note("profile", f"Profile: {options['profile']} (python -m pstats shows it)", file=options["profile"])
+    refuse_unmade(problems)
     return summary.exit_code
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from crawler.errors import UsageError
 from crawler.export.source import Source
+from crawler.secret import without_password
 
 STANDARD_OUTPUT: Final = "-"
 OBJECT_SCHEMES: Final = ("s3", "gs", "az")
@@ -176,7 +177,9 @@ def parse_output(name: str, *, form: str | None = None, options: Mapping[str, st
     for option, value in wanted.items():
         _check_option(name, found, option, value)
     if found.schemes and _scheme(target) not in found.schemes:
-        raise UsageError(f"--output {name}: {found.name} is written to an address: {found.schemes[0]}://user@host/database")
+        raise UsageError(
+            f"--output {without_password(name)}: {found.name} is written to an address: {found.schemes[0]}://user@host/database"
+        )
     return Output(name, target, found, wanted)
 
 
@@ -191,7 +194,7 @@ def needed_settings(outputs: Iterable[str]) -> dict[str, Any]:
         for key, value in settings_of(parse_output(name)).items():
             if wanted.setdefault(key, value) != value:
                 raise UsageError(
-                    f"--output {name}: cannot be made by the crawl that makes {by[key]}, a page's text has one form: leave one out"
+                    f"--output {without_password(name)}: cannot be made together with {by[key]}: a page's text is kept in one form"
                 )
             by.setdefault(key, name)
     return wanted
@@ -209,7 +212,9 @@ def check_installed(output: Output) -> None:
         requires.append(("obstore", "objects"))
     for module, extra in requires:
         if find_spec(module) is None:
-            raise UsageError(f"--output {output.given}: needs {module}, which is not installed: pip install 'crawl[{extra}]'")
+            raise UsageError(
+                f"--output {without_password(output.given)}: needs {module}, which is not installed: pip install 'crawl[{extra}]'"
+            )
 
 
 def write(output: Output, source: Source) -> int:
@@ -254,18 +259,18 @@ def _split(name: str) -> tuple[str, dict[str, str]]:
         if key not in OPTIONS:
             close = difflib.get_close_matches(key, OPTIONS, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(OPTIONS)}"
-            raise UsageError(f"--output {name}: unknown option {key!r} after the question mark; {hint}")
+            raise UsageError(f"--output {without_password(name)}: unknown option {key!r} after the question mark; {hint}")
     return target, dict(pairs)
 
 
 def _check_option(name: str, form: Format, option: str, value: str) -> None:
     if option not in form.options:
         able = [other.name for other in _LIST if option in other.options]
-        raise UsageError(f"--output {name}: {form.name} has no {option}; these have: {', '.join(able)}")
+        raise UsageError(f"--output {without_password(name)}: {form.name} has no {option}; these have: {', '.join(able)}")
     if not value:
-        raise UsageError(f"--output {name}: {option} is empty; it says {OPTIONS[option]}")
+        raise UsageError(f"--output {without_password(name)}: {option} is empty; it says {OPTIONS[option]}")
     if option == "partition" and value not in PARTITIONS:
-        raise UsageError(f"--output {name}: partition is {value!r}; it can be {' or '.join(PARTITIONS)}")
+        raise UsageError(f"--output {without_password(name)}: partition is {value!r}; it can be {' or '.join(PARTITIONS)}")
 
 
 def _by_extension(target: str) -> Format | None:
@@ -283,11 +288,13 @@ def _format_of(target: str, name: str) -> Format:
             return form
     if scheme and scheme not in OBJECT_SCHEMES:
         known = [*OBJECT_SCHEMES, *(one for form in _LIST for one in form.schemes)]
-        raise UsageError(f"--output {name}: cannot write to {scheme}://; these can be written to: {', '.join(known)}")
+        raise UsageError(f"--output {without_password(name)}: cannot write to {scheme}://; these can be written to: {', '.join(known)}")
     found = _by_extension(target)
     if found is not None:
         return found
     if (folder := _by_extension(f"{target}/")) is not None:
-        raise UsageError(f"--output {name}: {folder.name} is a folder; end its name with a slash: {target}/")
+        raise UsageError(f"--output {without_password(name)}: {folder.name} is a folder; end its name with a slash: {target}/")
     known = [extension for form in _LIST for extension in form.extensions[:1]]
-    raise UsageError(f"--output {name}: the extension names the format: {' '.join(known)} ('-' writes JSON lines to standard output)")
+    raise UsageError(
+        f"--output {without_password(name)}: the extension names the format: {' '.join(known)} ('-' writes JSON lines to standard output)"
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crawler import url as urls
 from crawler.errors import UsageError
+from crawler.export.partitions import Partitions
 from crawler.export.places import new_file, new_folder
 from crawler.export.source import Source
 from crawler.export.tables import Table, item_table, record_table
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _BATCH: Final = 2_000  # rows turned to columns at once
 _GROUP_BYTES: Final = 64 * 1024 * 1024
 _GROUP_ROWS: Final = 100_000
-_MOST_PARTITIONS: Final = 2**31 - 1
-_OPEN_FILES: Final = 400  # far below what a process may usually open
 
 
 def write_parquet(source: Source, target: Path, *, items: str | None = None, partition: str | None = None) -> int:
@@ -57,30 +56,21 @@ def _write_file(table: Table, path: Path) -> int:
 
 
 def _write_folder(table: Table, folder: Path, partition: str) -> int:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
-    schema = _schema(table).append(pa.field(partition, pa.string()))
-    count = 0
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal count
-        for batch in _batches(table, schema, partition):
-            count += batch.num_rows
-            yield batch
-
-    ds.write_dataset(
-        pa.RecordBatchReader.from_batches(schema, batches()),
-        folder,
-        format="parquet",
-        file_options=ds.ParquetFileFormat().make_write_options(compression="zstd"),
-        partitioning=ds.partitioning(pa.schema([(partition, pa.string())]), flavor="hive"),
-        existing_data_behavior="overwrite_or_ignore",
-        max_partitions=_MOST_PARTITIONS,
-        max_open_files=_OPEN_FILES,
-        use_threads=False,  # the order of the rows is kept
-    )
+    schema, count = _schema(table), 0
+    place = next(index for index, column in enumerate(table.columns) if column.field == ("url" if partition == "host" else "fetched_at"))
+    files = Partitions(folder, partition, schema)
+    rows = table.rows()
+    while batch := list(islice(rows, _BATCH)):
+        files.add(_batch(batch, schema), [_partition(row[place], partition) for row in batch])
+        count += len(batch)
+    files.close()
     return count
+
+
+def _partition(value: str | None, partition: str) -> str | None:
+    if value is None:
+        return None
+    return urls.host(value) if partition == "host" else value[: len("2026-01-31")]
 
 
 def _check_partition(table: Table, partition: str) -> None:
@@ -103,19 +93,19 @@ def _schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field(column.name, types.get(column.kind, pa.string())) for column in table.columns])
 
 
-def _batches(table: Table, schema: pa.Schema, partition: str | None = None) -> Iterator[pa.RecordBatch]:
+def _batches(table: Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows = table.rows()
+    while batch := list(islice(rows, _BATCH)):
+        yield _batch(batch, schema)
+
+
+def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    rows = table.rows()
-    names = [column.name for column in table.columns]
-    while batch := list(islice(rows, _BATCH)):
-        columns = dict(zip(names, map(list, zip(*batch, strict=True)), strict=True))
-        if partition == "host":
-            columns["host"] = [urls.host(url) for url in columns["url"]]
-        elif partition == "date":
-            columns["date"] = [when[:10] if when else None for when in columns["fetched_at"]]
-        arrays = [_array(columns[field.name], field.type) for field in schema]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    columns = zip(*rows, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [_array(list(values), field.type) for values, field in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from crawler.errors import HomeError, UsageError
 from crawler.job import Job, differences
-from crawler.store.home import DATABASE, LOCK, OWN, RECORDS, open_home, open_lock, take_lock
+from crawler.store.home import DATABASE, DERIVED, LOCK, OWN, RECORDS, open_home, open_lock, take_lock
 
 FILE: Final = "shards.json"
 _FOLDER: Final = "shard-"
@@ -178,3 +178,4 @@ def delete_shards(folder: Path) -> None:
             home.rmdir()
     (folder / FILE).unlink(missing_ok=True)
     (folder / f"{FILE}.new").unlink(missing_ok=True)
+    (folder / DERIVED).unlink(missing_ok=True)
