@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,23 +138,26 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "PYTHONPATH": str(Path(crawler.__file__).parent.parent)}
 
 
+def run_crawl(
+    folder: Path, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> Finished:
+    """Run ``crawl`` to its end, in `folder`, which is the user's home, too."""
+    done = subprocess.run(
+        [*CRAWL, *map(str, arguments)],
+        env=environment(folder) | (env or {}),
+        cwd=cwd or folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
 @pytest.fixture
 def crawl(tmp_path: Path) -> Crawl:
     """Return a function that runs ``crawl`` to its end, in `tmp_path`: ``crawl("run", url, "--dir", home, timeout=60)``."""
-
-    def run(*arguments: object, timeout: float = 120, env: dict[str, str] | None = None, cwd: Path | None = None) -> Finished:
-        done = subprocess.run(
-            [*CRAWL, *map(str, arguments)],
-            env=environment(tmp_path) | (env or {}),
-            cwd=cwd or tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Finished(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
-
-    return run
+    return partial(run_crawl, tmp_path)
 
 
 class Running:

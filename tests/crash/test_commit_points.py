@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -10,29 +11,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Crawl, Read, Site, environment
+from conftest import SITES, Crawl, Read, environment, run_crawl
 from dies_at import POINTS
 from sites.process import SiteProcess
-from truth import Web, comparable, read_csv
+from truth import Record, Web, comparable, read_csv
 
 DIES_AT = Path(__file__).parent / "dies_at.py"
 PAGES = 150
 QUICKLY = ("--per-host", 8, "--delay", 0, "--workers", 1, "--retries", 1)
 
 
-@pytest.fixture
-def server(site: Site) -> SiteProcess:
-    return site("generated", "--pages", PAGES, "--missing-every", 20, "--redirect-every", 15, "--error-every", 50)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
+    shape = ("--pages", PAGES, "--missing-every", 20, "--redirect-every", 15, "--error-every", 50)
+    process = SiteProcess(SITES / "generated.py", tmp_path_factory.mktemp("site") / "log", *shape)
+    yield process
+    process.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def web(server: SiteProcess) -> Iterator[Web]:
     with contextlib.closing(Web(server.url)) as found:
         yield found
 
 
 def command(server: SiteProcess, folder: Path) -> list[str]:
-    folder.mkdir(exist_ok=True)
     arguments = ["run", server.url, "--dir", folder / "home", "-o", folder / "out.jsonl", "-o", folder / "out.csv", *QUICKLY]
     return [str(argument) for argument in arguments]
 
@@ -53,25 +56,26 @@ def dies(point: str, count: int, arguments: list[str], folder: Path) -> bool:
     return done.returncode == -signal.SIGKILL
 
 
-@pytest.fixture
-def expected(server: SiteProcess, crawl: Crawl, read_records: Read, tmp_path: Path) -> dict[str, object]:
-    whole = crawl(*command(server, tmp_path / "uninterrupted"))
+@pytest.fixture(scope="module")
+def expected(server: SiteProcess, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The records of an uninterrupted crawl."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    whole = run_crawl(folder, *command(server, folder))
     assert whole.code == 0, whole
-    return comparable(read_records(tmp_path / "uninterrupted" / "out.jsonl"))
+    return comparable(json.loads(line) for line in (folder / "out.jsonl").read_text(encoding="utf-8").split("\n")[:-1])
 
 
-def test_every_point(
-    server: SiteProcess, web: Web, crawl: Crawl, read_records: Read, expected: dict[str, object], tmp_path: Path, subtests: pytest.Subtests
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_at_a_point(
+    server: SiteProcess, web: Web, crawl: Crawl, read_records: Read, expected: Record, tmp_path: Path, point: str
 ) -> None:
-    for number, point in enumerate(POINTS):
-        with subtests.test(point):
-            folder = tmp_path / f"point-{number}"
-            arguments = command(server, folder)
-            deaths = sum(dies(point, count, arguments, folder) for count in (1, 3))
-            assert deaths >= 1, "the point was never reached"
-            finished = crawl(*arguments)
-            assert finished.code == 0, finished
-            for name, read in (("out.jsonl", read_records), ("out.csv", read_csv)):
-                records = read(folder / name)
-                assert comparable(records) == expected if name == "out.jsonl" else comparable(records).keys() == expected.keys()
-                web.check_paths(records)
+    arguments = command(server, tmp_path)
+    deaths = sum(dies(point, count, arguments, tmp_path) for count in (1, 3))
+    assert deaths >= 1, "the point was never reached"
+    finished = crawl(*arguments)
+    assert finished.code == 0, finished
+    for name, read in (("out.jsonl", read_records), ("out.csv", read_csv)):
+        records = read(tmp_path / name)
+        assert comparable(records) == expected if name == "out.jsonl" else comparable(records).keys() == expected.keys()
+        web.check_paths(records)

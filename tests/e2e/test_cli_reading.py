@@ -9,19 +9,23 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Crawl, Read, Site, Spawn
+from conftest import SITES, Crawl, Read, Site, Spawn, run_crawl
+from sites.process import SiteProcess
 
 QUICKLY = ("--per-host", "16", "--delay", "0")
 
 
-@pytest.fixture
-def home(site: Site, crawl: Crawl, tmp_path: Path) -> tuple[Path, str]:
-    """A finished crawl with failures, redirects and refusals, and the address of its site."""
-    server = site("generated", "--pages", 40, "--missing-every", 13, "--redirect-every", 17)
-    exclude = ("--exclude", r"p/2\.html")
-    done = crawl("run", server.url, "--dir", tmp_path / "home", *exclude, *QUICKLY)
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished crawl with failures, redirects and refusals, and the address of its site. Nobody here writes to it."""
+    folder = tmp_path_factory.mktemp("reading")
+    server = SiteProcess(SITES / "generated.py", folder / "site.log", "--pages", 40, "--missing-every", 13, "--redirect-every", 17)
+    try:
+        done = run_crawl(folder, "run", server.url, "--dir", folder / "home", "--exclude", r"p/2\.html", *QUICKLY)
+    finally:
+        server.stop()
     assert done.code == 0, done
-    return tmp_path / "home", server.url
+    return folder / "home", server.url
 
 
 def test_status_says_what_the_records_say(home: tuple[Path, str], crawl: Crawl, read_records: Read) -> None:
