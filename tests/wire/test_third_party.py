@@ -233,11 +233,15 @@ async def test_two_hundred_requests_at_once_over_eight_connections(site: Site) -
 
 async def test_connections_that_the_server_closes_while_they_are_idle(site: Site) -> None:
     """The servers keep a connection for a second: some requests meet its end."""
-    async with an_agent(site) as agent:
-        for seconds in (0.995, 1.005, 1.1):
-            asked = [Deferred.fromCoroutine(by_agent(agent, site, "GET", "/small.txt", {})) for _ in range(3)]
-            assert [seen.body for seen in await gatherResults(asked)] == [FILES["small.txt"]] * 3
-            await deferLater(reactor, seconds, lambda: None)
+
+    async def asked_again_after(seconds: float) -> None:
+        async with an_agent(site) as agent:
+            for wait in (seconds, 0):
+                asked = [Deferred.fromCoroutine(by_agent(agent, site, "GET", "/small.txt", {})) for _ in range(3)]
+                assert [seen.body for seen in await gatherResults(asked)] == [FILES["small.txt"]] * 3
+                await deferLater(reactor, wait, lambda: None)
+
+    await gatherResults([Deferred.fromCoroutine(asked_again_after(seconds)) for seconds in (0.995, 1.005, 1.1)])
 
 
 async def test_the_same_through_the_fetcher(site: Site) -> None:
