@@ -136,7 +136,7 @@ def test_kill_the_workers_again_and_again(
 ) -> None:
     print(f"CRAWL_TEST_SEED={SEED}")
     chance = random.Random(SEED)
-    where = place(pages=500 + 200 * WORKER_KILLS, latency=0.1)
+    where = place(pages=300 + 200 * WORKER_KILLS, latency=0.1)
     folder = tmp_path / "killed"
     folder.mkdir()
     running = spawn_crawl(*where.command(folder, per_host=8), "--workers", 2)  # about 80 pages/s

@@ -16,8 +16,8 @@ from sites.process import Hit, SiteProcess
 
 DELAY = 0.1  # seconds between two requests
 EARLY = 0.01  # by which the kernel's stamps of two packets may tell less than there was
-PAGES = 80
-SLEEP = 10.0  # seconds
+PAGES = 48
+SLEEP = 7.0  # seconds: longer than the limits that `polite` and its callers set
 
 pytestmark = pytest.mark.slow
 

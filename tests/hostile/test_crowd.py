@@ -10,7 +10,7 @@ import pytest
 from conftest import Read, Site, Spawn
 from sites.process import Hit
 
-HEALTHY, EVIL, PAGES = 100, 2_000, 24
+HEALTHY, EVIL, PAGES = 100, 2_000, 16
 DELAY = 0.5  # seconds between two requests to one host
 
 
@@ -19,6 +19,7 @@ def host(network: int, number: int) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_healthy_hosts_keep_their_rate_beside_two_thousand_evil_ones(
     site: Site, spawn_crawl: Spawn, read_records: Read, tmp_path: Path
 ) -> None:
@@ -35,7 +36,7 @@ def test_healthy_hosts_keep_their_rate_beside_two_thousand_evil_ones(
         seeds = folder / "seeds"
         seeds.write_text("".join(f"http://{address}:{server.port}/\n" for address in hosts))
         command = ("run", "-f", seeds, "--dir", folder / "home", "-o", folder / "out.jsonl", "--no-robots", "--delay", DELAY)
-        command += ("--per-host", 1, "--timeout", 5, "--retries", 0, "--quiet")
+        command += ("--per-host", 1, "--timeout", 2.5, "--retries", 0, "--quiet")
         running = spawn_crawl(*command, env={"CRAWL_PARSE__MAX_DECODED": "1000000"})
         done = running.wait(100)
         assert done.code == 0, done
