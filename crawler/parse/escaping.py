@@ -8,7 +8,7 @@ from typing import Final
 BREAK: Final = "\x00"
 """A hard line break until the paragraph is whole: no text of an HTML tree has this character."""
 
-_INLINE: Final = re.compile(r"[\\`*\[\]~]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w{1,32};)")
+_INLINE: Final = re.compile(r"[\\`*\[\]~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w{1,32};)")
 _FIRST_OF_MARKUP: Final = frozenset("#>+-=0123456789")
 _LINE_START: Final = re.compile(r"^(?:(?=#{1,6}(?:\s|$)|>|[-+](?:\s|$)|=+\s*$|--+\s*$)|(\d{1,9})(?=[.)](?:\s|$)))", re.M)
 _HEADING_END: Final = re.compile(r"(?:(?<=\s)|^)#+$")

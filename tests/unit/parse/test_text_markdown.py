@@ -52,6 +52,7 @@ def text_of(html: str) -> str:
         ("<p>one<br>two<br></p>", "one\\\ntwo"),
         ("<p>call <code>f(`x`)</code> and <kbd>Ctrl</kbd></p>", "call ``f(`x`)`` and `Ctrl`"),
         ("<p>* a_b _c_ [d] &lt;e&gt; &amp;amp; 1 &lt; 2</p>", "\\* a_b \\_c\\_ \\[d\\] \\<e> \\&amp; 1 < 2"),
+        ("<p>__init__ and a__b__, or _</p>", "\\_\\_init\\_\\_ and a\\_\\_b\\_\\_, or \\_"),
         ("<p># no heading</p><p>1. no list</p><p>- neither</p><p>+1</p>", "\\# no heading\n\n1\\. no list\n\n\\- neither\n\n+1"),
         ('<p><a href="../x.html#f">in</a></p>', "[in](https://example.org/x.html#f)"),
         ('<p>see!<a href="//other.example/q?a=1&amp;b=(2)">it</a></p>', "see\\![it](<https://other.example/q?a=1&b=(2)>)"),
@@ -119,7 +120,7 @@ def test_deep_nesting_is_text_without_markup() -> None:
     assert markdown("<b>" * 500 + "x") == "**x**"
 
 
-words = st.text(st.sampled_from("ab1 *_`[]<>#+-=~|\\!&;:.()/é\n"), min_size=1, max_size=40)
+words = st.text(st.sampled_from("ab1 **__`[]<>#+-=~|\\!&;:.()/é\n"), min_size=1, max_size=40)
 
 
 @settings(max_examples=100, deadline=None)
