@@ -224,7 +224,6 @@ class Visitor:
             encodings=answer.headers_named("content-encoding") if "content-encoding" in fields else [],
             body=answer.body,
             only_new_links=self._only_new_links and not visit.suspected and directives.follows(visit.directives),
-            want_links=visit.task.kind is not Kind.REQUISITE,
             exchange=to_archive(answer),
         )
         visit.answer = replace(answer, body=b"")  # the body is the worker's now; a queue of visits must not hold it
