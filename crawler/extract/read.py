@@ -43,7 +43,14 @@ def read_extraction(table: Mapping[str, Any], folder: Path) -> tuple[Extraction,
         items=items, follow=[rule for rule in found if rule is not None], hook=None if hook is None else str((folder / hook).resolve())
     )
     told = {problem.path for problem in problems}
-    return extraction, problems + [problem for problem in check(extraction) if problem.path not in told]
+    return extraction, problems + [problem for problem in check(extraction) if not _follows_from(problem, told)]
+
+
+def _follows_from(problem: Problem, told: set[str]) -> bool:
+    """Whether a problem is told already, or is that a table has no fields left after what was wrong in it."""
+    path = problem.path
+    fewer = path.endswith(".fields") and (path.removesuffix(".fields") in told or any(one.startswith(f"{path}.") for one in told))
+    return fewer or path in told
 
 
 def _table(value: Any, path: str, problems: list[Problem]) -> Mapping[str, Any]:

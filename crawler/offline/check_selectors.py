@@ -5,6 +5,7 @@ A process of its own: the crawl's own process loads neither lxml nor the user's 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -15,6 +16,16 @@ from crawler.extract.rules import Extraction, Field, Problem, completed, expande
 from crawler.parse.document import Query, css_query, xpath_query
 from crawler.parse.hook import Hook, HookError
 
+_LITERALS: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_CALLED: Final = re.compile(r"(?<![\w.-])((?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*)\s*\(")
+_NAMES: Final = (
+    "last position count id local-name namespace-uri name string concat starts-with contains substring-before substring-after substring "
+    "string-length normalize-space translate boolean not true false lang number sum floor ceiling round "  # XPath 1.0 section 4
+    "node text comment processing-instruction and or mod div "  # node tests and operators, which a parenthesis may follow
+    "re:test re:match re:replace has-class"
+)
+_KNOWN: Final = frozenset(_NAMES.split())
+_FUNCTIONS: Final = "known are the functions of XPath 1.0, re:test(), re:match(), re:replace() and has-class()"
 _TRY: Final = "'crawl shell URL' is a place to try selectors"
 
 
@@ -54,7 +65,15 @@ def _selector(field: Field, path: str) -> Iterator[Problem]:
     if field.css is not None:
         yield from _tried(css_query, field.css, f"{path}.css", _css_remedy)
     if field.xpath is not None:
-        yield from _tried(xpath_query, field.xpath, f"{path}.xpath", _xpath_remedy)
+        wrong = list(_tried(xpath_query, field.xpath, f"{path}.xpath", _xpath_remedy))
+        yield from wrong or _functions(field.xpath, f"{path}.xpath")
+
+
+def _functions(xpath: str, path: str) -> Iterator[Problem]:
+    """Name functions that there are not: lxml sees them only where the expression has something to work on."""
+    for name in _CALLED.findall(_LITERALS.sub("", xpath)):
+        if name not in _KNOWN:
+            yield Problem(path, f"{xpath!r} is not XPath 1.0: there is no function {name}(); {_FUNCTIONS}")
 
 
 def _tried(compile_it: Callable[[str], Query], selector: str, path: str, remedy: Callable[[str, str], str]) -> Iterator[Problem]:
@@ -80,7 +99,7 @@ def _xpath_remedy(selector: str, said: str) -> str:
     if "namespace" in said:
         return "HTML has no namespaces: leave the prefix out; only re: is known"
     if "function" in said:
-        return "known are the functions of XPath 1.0, re:test(), re:match(), re:replace() and has-class()"
+        return _FUNCTIONS
     return _TRY
 
 

@@ -94,6 +94,8 @@ class CompiledField:
             if values and not self.field.many:
                 break
         if not values:
+            if matches and self.field.many and self._pattern is not None and self.field.default is None:  # in a list it may leave some out
+                work.fault(self.rule, f"its regex finds nothing in any of {len(matches)} matches")
             return self._missing(work, found_some=bool(matches), told=len(work.faults) > faults_before)
         value = values[:MAX_LIST] if self.field.many else values[0]
         if value is not False and self.field.const is None and not self.field.url:
@@ -185,7 +187,7 @@ class CompiledField:
         text = as_text(raw)
         cuts = [_group(cut) for cut in self._pattern.finditer(text)] if self.field.many else _first(self._pattern, text)
         kept = [cut for cut in cuts if cut.strip()]
-        if not kept and not self._in_source and self.field.default is None:
+        if not kept and not self.field.many and not self._in_source and self.field.default is None:
             work.fault(self.rule, f"its regex finds nothing in {shown(text)}")
         return kept
 
