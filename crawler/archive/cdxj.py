@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Struct
+
+from crawler import url as urls
 
 REVISIT: Final = "warc/revisit"
 """The media type by which readers know a revisit."""
@@ -20,7 +22,6 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 _WWW: Final = re.compile(r"www\d*\.")
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _SLASHES: Final = re.compile(r"//+")
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _ESCAPED: Final = frozenset(b"#%") | frozenset(range(0x21)) | frozenset(range(0x7F, 0x100))
 _SESSIONS_IN_PATH: Final = re.compile(r"(?:\((?:[a-z]\([0-9a-z]{24}\))+\)/|\([0-9a-z]{24}\)/)(?=[^?]+\.aspx)")
 _SESSIONS_IN_QUERY: Final = re.compile(
@@ -65,19 +66,19 @@ def surt(url: str) -> str:
 
     Without scheme, ``www.``, default port, slash at the end, session ids and the order of parameters; in lower case.
     """
-    parts = urlsplit(url)
-    host, port = _split_port(parts.netloc.lower(), _DEFAULT_PORTS.get(parts.scheme, ""))
-    path = _SLASHES.sub("/", _plain(parts.path).lower())
+    host, port = _split_port(urls.netloc(url).lower())
+    path, _, query = urls.path(url).partition("?")
+    path = _resolved(_SLASHES.sub("/", _plain(path).lower()))
     path = _SESSIONS_IN_PATH.sub("", path, count=1)
     path = path.rstrip("/") or "/"
-    query = "&".join(sorted(_SESSIONS_IN_QUERY.sub("", _plain(parts.query).lower()).split("&")))
+    parameters = _SESSIONS_IN_QUERY.sub("", _plain(query).lower()).split("&")
+    query = "&".join(sorted(parameters, key=lambda parameter: parameter.split("=", 1)))
     return f"{_reversed(host)}{port}){path}" + (f"?{query}" if query else "")
 
 
-def _split_port(netloc: str, default: str) -> tuple[str, str]:
+def _split_port(netloc: str) -> tuple[str, str]:
     cut = netloc.find(":", netloc.find("]") + 1)
-    host, port = (netloc, "") if cut < 0 else (netloc[:cut], netloc[cut:])
-    return host, "" if port == default else port
+    return (netloc, "") if cut < 0 else (netloc[:cut], netloc[cut:])
 
 
 def _reversed(host: str) -> str:
@@ -86,6 +87,19 @@ def _reversed(host: str) -> str:
     if not _ADDRESS.fullmatch(host):
         host = _WWW.sub("", host, count=1) if _WWW.match(host) else host
     return ",".join(reversed(host.split(".")))
+
+
+def _resolved(path: str) -> str:
+    """Resolve dot segments: undoing escapes may have brought some to light."""
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    for segment in path[1:].split("/"):
+        if segment == ".." and kept:
+            kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    return "/" + "/".join(kept)
 
 
 def _plain(text: str) -> str:

@@ -45,7 +45,9 @@ def segments(archives: Archives, place: Callable[[int, str, int], tuple[str, int
             found.append(Segment(folder, name, files[name], filename, before))
             total += files[name]
     if not found:
-        raise UsageError("the crawl kept no archive: crawl with --archive (or an output .warc.gz, .wacz or .mirror/) to have one")
+        raise UsageError(
+            "the crawl kept no archive: one that is begun with an output .warc.gz or .wacz keeps it, or with store.archive = true"
+        )
     return found
 
 

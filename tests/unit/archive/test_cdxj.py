@@ -26,6 +26,8 @@ URLS = [
     ("http://x.com/(4hqa0555fwsecu455xqckv45)/mileg.aspx?x=1", "com,x)/mileg.aspx?x=1"),
     ("http://xn--bcher-kva.example/Ü", "example,xn--bcher-kva)/%c3%9c"),
     ("http://x.com/a?x=%41%zz&Y=%c3", "com,x)/a?x=a%25zz&y=%c3"),
+    ("http://x.com/a?a-b=1&a=2&=", "com,x)/a?=&a=2&a-b=1"),
+    ("http://x.com/a/b%2F..%2F.%2Fc", "com,x)/a/c"),
     ("http://wwwfoo.com/", "com,wwwfoo)/"),
     ("http://www.com/", "com)/"),
     ("http://x.com/a%25%32%35b", "com,x)/a%25b"),
