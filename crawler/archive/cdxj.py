@@ -1,7 +1,8 @@
 """CDXJ: the index of an archive, a line for each record that can be shown: key, time, and where to find it, as JSON.
 
 The key is the URL in Sort-friendly URI Reordering Transform (SURT), so that a host's pages, and the spellings of a page, stand
-together. Readers look up keys as the `surt` package makes them (pywb, cdxj-indexer); these are the same for the canonical URLs of a crawl.
+together. Readers look up keys as the `surt` package makes them (pywb, cdxj-indexer); these are the same for the
+canonical URLs of a crawl, but for a few whose escaped slashes hide dot segments (``/%2F..``).
 """
 
 from __future__ import annotations

@@ -45,9 +45,8 @@ def segments(archives: Archives, place: Callable[[int, str, int], tuple[str, int
             found.append(Segment(folder, name, files[name], filename, before))
             total += files[name]
     if not found:
-        raise UsageError(
-            "the crawl kept no archive: one that is begun with an output .warc.gz or .wacz keeps it, or with store.archive = true"
-        )
+        remedy = "one that is begun with an output .warc.gz or .wacz, or with store.archive = true, has one"
+        raise UsageError(f"the crawl kept no archive: {remedy}")
     return found
 
 

@@ -184,7 +184,7 @@ def test_a_wacz_is_valid_and_everything_in_it_is_found(tmp_path: Path) -> None:
 def test_a_crawl_without_archive_says_how_to_have_one(tmp_path: Path) -> None:
     empty = source()
     for function, name in [(write_warc, "x.warc.gz"), (write_cdxj, "x.cdxj"), (write_wacz, "x.wacz")]:
-        with pytest.raises(UsageError, match="kept no archive: one that is begun with an output .warc.gz"):
+        with pytest.raises(UsageError, match=r"kept no archive: one that is begun with an output \.warc\.gz"):
             function(empty, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
