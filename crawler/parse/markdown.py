@@ -14,7 +14,7 @@ import ada_url
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 from crawler.parse.escaping import BREAK, code_span, collapsed, escaped, fenced, heading, one_line, paragraph, target
-from crawler.parse.marks import MARKS, unmarked
+from crawler.parse.marks import MARKS, Marked
 from crawler.parse.tables import is_grid, table
 
 MAX_DEPTH: Final = 100
@@ -78,18 +78,18 @@ _RULE: Final = "---"
 _SPACES: Final = " \t\n\r\f"
 
 
-def to_markdown(html: str, url: str, kept: frozenset[str], limit: int) -> str:
+def to_markdown(page: Marked, url: str, kept: frozenset[str], limit: int) -> str:
     """Return the kept texts of a marked page as Markdown; writing ends after `limit` characters or somewhat more.
 
     Links and images are resolved against canonical `url`, or the page's base element.
     """
-    tree = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS.value)
+    tree = LexborHTMLParser(page.html, options=LexborDocumentOptions.WO_EVENTS.value)
     body = tree.body
     if body is None:
         return ""
     base = tree.css_first("base[href]")
     resolved = None if base is None else _resolve((base.attributes.get("href") or "").strip(), url)
-    blocks = _Writer(resolved or url, kept, limit).blocks(body, 0)
+    blocks = _Writer(page, resolved or url, kept, limit).blocks(body, 0)
     while blocks and blocks[-1] == _RULE:
         blocks.pop()
     return "\n\n".join(blocks)
@@ -101,7 +101,9 @@ def is_permalink(reference: str, text: str) -> bool:
 
 
 class _Writer:
-    def __init__(self, base: str, kept: frozenset[str], limit: int) -> None:
+    def __init__(self, page: Marked, base: str, kept: frozenset[str], limit: int) -> None:
+        self._page = page
+        self._replaced = page.replaced
         self._base = base
         self._kept = kept
         self._left = limit  # characters
@@ -147,14 +149,15 @@ class _Writer:
         text = node.text_content or ""
         start = text.lstrip(_SPACES)
         space = " " if len(start) < len(text) else ""
-        return f"{space}{start[1:]}" if start and start[0] in self._kept else space
+        return f"{space}{self._replaced[start[0]]}{start[1:]}" if start and start[0] in self._kept else space
 
     def _deep_text(self, node: LexborNode) -> str:
         return escaped(self._plain(node))
 
     def _plain(self, node: LexborNode) -> str:
         """Return the kept texts below a node as they stand in the page."""
-        return "".join(text for letter, text in _MARKED.findall(node.text(deep=True)) if letter in self._kept)
+        found = _MARKED.findall(node.text(deep=True))
+        return "".join(self._replaced[letter] + text for letter, text in found if letter in self._kept)
 
     def _inline(self, node: LexborNode, depth: int) -> str:
         if node.is_text_node:
@@ -204,7 +207,7 @@ class _Writer:
         if not source or source.startswith("data:"):
             source = (attributes.get("data-src") or "").strip()
         url = _resolve(source, self._base) if source else None
-        text = one_line(escaped(unmarked(alt)))
+        text = one_line(escaped(self._page.restored(alt)))
         return text if url is None else f"![{text}]({target(url)})"
 
     def _heading(self, node: LexborNode, depth: int) -> list[str]:
@@ -224,7 +227,7 @@ class _Writer:
         whole = node.text(deep=True)
         if not any(letter in self._kept for letter, _ in _MARKED.findall(whole)):
             return []
-        lines = [line.rstrip() for line in unmarked(whole).expandtabs(8).split("\n")]
+        lines = [line.rstrip() for line in self._page.restored(whole).expandtabs(8).split("\n")]
         text = "\n".join(lines).strip("\n")
         self._left -= len(text)
         return [fenced(text, _language(node))] if text else []

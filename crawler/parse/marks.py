@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from msgspec import Struct
+
 MAX_MARKS: Final = 2 * 65_534
 """Texts of a page that can be told apart: private characters that fonts of icons hardly use. What follows them is left out."""
 
@@ -17,29 +19,44 @@ _PLANE: Final = 65_534
 MARKS: Final = "\U00100000-\U0010fffd\U000f0000-\U000ffffd"
 """The characters, as they stand between the brackets of a regular expression."""
 
-_BEFORE_TEXT: Final = re.compile(r">[ \t\n\r\f]*(?=[^ \t\n\r\f<])")
+_BEFORE_TEXT: Final = re.compile(r"(>[ \t\n\r\f]*)([A-Za-z0-9]{4}|(?=[^ \t\n\r\f<]))")
 _IMAGE: Final = re.compile(r"<img(?: [^>]*)?>")
 _MARK: Final = re.compile(f"[{MARKS}]")
 
 
-def mark(html: str) -> str:
-    """Return a page with a mark before each text and in each image's alternative text.
+class Marked(Struct, frozen=True):
+    """A page with a mark in each text. Marks take the place of four letters where they can: extractors weigh texts by their bytes."""
+
+    html: str
+    replaced: dict[str, str]  # by mark: the letters whose place it took
+
+    def restored(self, text: str) -> str:
+        """Return a marked text as it was."""
+        return _MARK.sub(lambda match: self.replaced.get(match[0], ""), text)
+
+
+def mark(html: str) -> Marked:
+    """Return a page with a mark at the start of each text and each image's alternative text.
 
     `html` is what a parser has written, without scripts: tags have ``<`` and ``>`` at their ends alone. Marks in comments do no harm.
     """
     letters = map(_nth, range(MAX_MARKS))
-    html = _IMAGE.sub(lambda match: _marked_image(match[0], next(letters, "")), html)
-    return _BEFORE_TEXT.sub(lambda match: match[0] + next(letters, ""), html)
+    replaced: dict[str, str] = {}
+
+    def marked(match: re.Match[str]) -> str:
+        letter = next(letters, None)
+        if letter is None:
+            return match[0]
+        before, replaced[letter] = match.groups()
+        return before + letter
+
+    html = _IMAGE.sub(lambda match: _marked_image(match[0], next(letters, "")), _MARK.sub("", html))
+    return Marked(_BEFORE_TEXT.sub(marked, html), replaced)
 
 
 def marks_in(text: str) -> frozenset[str]:
     """Return the marks that a text has."""
     return frozenset(_MARK.findall(text))
-
-
-def unmarked(text: str) -> str:
-    """Return a text without marks."""
-    return _MARK.sub("", text)
 
 
 def _nth(number: int) -> str:

@@ -86,7 +86,7 @@ def _resiliparse(*, markdown: bool) -> Callable[[bytes, str], str | None]:
         known = published(tree)
         tree.strip_tags(_UNSEEN)
         marked = mark(tree.html or "")
-        text = to_markdown(marked, url, marks_in(main_text(marked)), MAX_TEXT)
+        text = to_markdown(marked, url, marks_in(main_text(marked.html)), MAX_TEXT)
         return f"{_front_matter(known)}{text}" if text else None
 
     return as_markdown if markdown else plain

@@ -18,7 +18,7 @@ URL = "https://example.org/a/page.html"
 
 def markdown(body: str, kept: frozenset[str] | None = None, limit: int = 1_000_000) -> str:
     marked = mark(LexborHTMLParser(f"<html><body>{body}</body></html>").html or "")
-    return to_markdown(marked, URL, marks_in(marked) if kept is None else kept, limit)
+    return to_markdown(marked, URL, marks_in(marked.html) if kept is None else kept, limit)
 
 
 def rendered(text: str) -> str:
@@ -95,12 +95,12 @@ def test_a_table_with_head_spans_and_pipes() -> None:
 
 def test_a_base_element_says_where_links_lead() -> None:
     page = mark('<html><head><base href="/root/"></head><body><p><a href="x">y</a></p></body></html>')
-    assert to_markdown(page, URL, marks_in(page), 100) == "[y](https://example.org/root/x)"
+    assert to_markdown(page, URL, marks_in(page.html), 100) == "[y](https://example.org/root/x)"
 
 
 def test_only_kept_texts_are_written() -> None:
     page = mark('<html><body><p>menu</p><p>Say <b>this</b> not that</p><img src="a.png" alt="no"><pre>no code</pre></body></html>')
-    letters = re.findall("[\U00100000-\U0010fffd]", page)
+    letters = re.findall("[\U00100000-\U0010fffd]", page.html)
     assert len(letters) == 6
     assert to_markdown(page, URL, frozenset(letters[1:3]), 1000) == "Say **this**"
 
