@@ -13,6 +13,8 @@ from crawler.jobfile.mistakes import Mistake, meant, there_are
 OUTPUT_KEYS: Final = ("path", "items", "partition", "table")
 """What an output may say when it is a table."""
 
+NO_PATH: Final = "has a null character, which no name of a file has; take it out"
+
 OutputItems = Callable[[str], str | None]
 """Gives the type of item that an output's name asks for; raises UsageError for a name that is none."""
 
@@ -40,6 +42,8 @@ def read_outputs(document: dict[str, Any], extraction: Extraction, output_items:
 
 def _shape_mistakes(output: Any, path: Path) -> Iterator[Mistake]:
     if isinstance(output, str) and output:
+        if "\0" in output:
+            yield Mistake(path, NO_PATH)
         return
     if not isinstance(output, dict):
         yield Mistake(path, 'must be a name, as "books.jsonl", or a table, as { path = "books.csv", items = "book" }')
@@ -49,6 +53,8 @@ def _shape_mistakes(output: Any, path: Path) -> Iterator[Mistake]:
             yield Mistake((*path, key), f"unknown key; {meant(key, OUTPUT_KEYS, there_are(OUTPUT_KEYS))}")
         elif not isinstance(value, str) or not value:
             yield Mistake((*path, key), "must be text that is not empty")
+        elif "\0" in value:
+            yield Mistake((*path, key), NO_PATH)
     if "path" not in output:
         yield Mistake(path, 'path is missing: the name of what is written, as in path = "books.csv"')
 

@@ -19,7 +19,7 @@ from crawler.extract.rules import Extraction, Problem
 from crawler.jobfile.hook import hook_mistakes
 from crawler.jobfile.lines import Lines, json_lines, toml_lines
 from crawler.jobfile.mistakes import Mistake, dotted, meant, there_are
-from crawler.jobfile.outputs import OutputItems, read_outputs
+from crawler.jobfile.outputs import NO_PATH, OutputItems, read_outputs
 from crawler.jobfile.seeds import STANDARD_INPUT, read_seeds
 from crawler.jobfile.settings import settings_mistakes, settings_values
 
@@ -130,11 +130,14 @@ class _Reading:
         self._note(settings_mistakes(document, folder))
         seeds, wrong = read_seeds(document, folder)
         self._note(wrong)
-        extraction, problems = read_extraction(document, folder)
+        hook = document.get("hook")
+        is_path = not (isinstance(hook, str) and "\0" in hook)
+        self._note([] if is_path else [Mistake(("hook",), NO_PATH)])
+        extraction, problems = read_extraction(document if is_path else {**document, "hook": None}, folder)
         self._note(self._placed(problems))
-        hook = list(hook_mistakes(document, extraction))
-        self._note(hook)
-        looked_into = replace(extraction, hook=None) if hook else extraction
+        unloadable = list(hook_mistakes(document, extraction))
+        self._note(unloadable)
+        looked_into = replace(extraction, hook=None) if unloadable else extraction
         if not problems and selector_problems is not None and looked_into:
             self._note(self._placed(selector_problems(looked_into)))
         outputs, wrong = read_outputs(document, extraction, output_items)
@@ -171,7 +174,9 @@ class _Reading:
         known = {re.sub(r"\.\[", "[", ".".join(f"[{p}]" if isinstance(p, int) else p for p in path)): path for path in self._lines.of}
         told: set[str] = set()
         for problem in problems:
-            if problem.path.endswith(".fields") and problem.path.removesuffix(".fields") in told:  # what is not there has no mistakes of its own
+            if (
+                problem.path.endswith(".fields") and problem.path.removesuffix(".fields") in told
+            ):  # what is not there has no mistakes of its own
                 continue
             told.add(problem.path)
             name, missing = problem.path, ""
@@ -183,7 +188,7 @@ class _Reading:
 
     def _home(self) -> str | None:
         home = self._document.get("home")
-        if home is None or (isinstance(home, str) and home):
+        if home is None or (isinstance(home, str) and home and "\0" not in home):
             return home
         self.mistakes.append(Mistake(("home",), 'must be the name of a folder, as in home = "books.crawl"'))
         return None

@@ -69,8 +69,8 @@ def _excluding(url: str, document: dict[str, Any]) -> str | None:
 def _of_file(file: File) -> tuple[list[str], list[Mistake]]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror or "").lower() if isinstance(error, OSError) else "not UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else "not UTF-8 text, or no path"
         return [], [Mistake(("seeds_file",), f"{file} cannot be read: {reason}; a path counts from the job file's folder")]
     seeds, mistakes = [], []
     for number, line in enumerate(lines, 1):

@@ -186,7 +186,9 @@ _CHECKS: Final[dict[Path, Callable[[Any, Path, File], Iterator[Mistake]]]] = {
 
 def settings_values(document: dict[str, Any], folder: File) -> dict[str, Any]:
     """Return the settings of a job file without mistakes, by ``section.key``; files that they name count from `folder`."""
-    values = {f"{section}.{key}": value for section in SECTIONS for key, value in document.get(section, {}).items() if value is not None}
+    values = {
+        f"{section}.{key}": value for section in SECTIONS for key, value in (document.get(section) or {}).items() if value is not None
+    }
     if "fetch.cookie_file" in values:
         values["fetch.cookie_file"] = str(beside(folder, values["fetch.cookie_file"]))
     if "fetch.proxy_password" in values:
