@@ -1,7 +1,7 @@
 """The main content of an HTML page as plain text or Markdown, by resiliparse or trafilatura (`crawler.parse.extractors`).
 
 resiliparse decides by rules and is fast; its Markdown is written from the page's own tree, of the texts that it keeps. trafilatura weighs
-texts against each other, takes ten to thirty times as long, and finds dates and authors in more places.
+texts against each other, takes five to fifteen times as long, and finds dates and authors in more places.
 
 Markdown begins with ``date`` and ``author`` between two lines ``---``, where the page tells them.
 """
