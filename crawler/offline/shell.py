@@ -109,8 +109,13 @@ def _ptpython(names: dict[str, Any], banner: str) -> bool:
         return False
     opened: Callable[..., Any] = embed
     sys.stdout.write(banner + "\n")
-    opened(names, names, history_filename=str(_history_file()))
+    opened(names, names, history_filename=str(_history_file()), configure=_without_question)
     return True
+
+
+def _without_question(prompt: Any) -> None:
+    """Let Ctrl-D leave at once, as in the plain prompt."""
+    prompt.confirm_exit = False
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
+import importlib.util
 import json
 import os
 import pty
@@ -157,10 +159,10 @@ def test_shell_reads_a_script_from_standard_input(books: str, tmp_path: Path) ->
 class Terminal:
     """A command on a pseudo-terminal."""
 
-    def __init__(self, folder: Path, *arguments: str, python_path: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str, python_path: Path | None = None) -> None:
         self._ours, theirs = pty.openpty()
-        env = environment(folder) | {"TERM": "dumb"}
-        env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], str(python_path)])
+        env = environment(folder) | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env["PYTHONPATH"], str(python_path or "")]))
         # A session of its own whose terminal this is: Ctrl-C goes to all of its processes.
         self.process = subprocess.Popen(
             ["setsid", "-c", *CRAWL, *arguments], env=env, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder
@@ -180,8 +182,15 @@ class Terminal:
         os.write(self._ours, keys)
 
     def close(self) -> int:
+        """Press Ctrl-D until the command ends: a prompt that is being drawn anew may not take the first."""
+        end = time.monotonic() + 15
         try:
-            return self.process.wait(10)
+            while self.process.poll() is None and time.monotonic() < end:
+                self.type(b"\x04")
+                if select.select([self._ours], [], [], 0.1)[0]:
+                    with contextlib.suppress(OSError):  # the other end was closed
+                        os.read(self._ours, 65536)
+            return self.process.wait(1)
         finally:
             self.process.kill()
             os.close(self._ours)
@@ -200,8 +209,23 @@ def test_shell_on_a_terminal_survives_control_c_and_remembers(books: str, tmp_pa
         assert "KeyboardInterrupt" in terminal.until(">>> ")
         terminal.type(b'css("title::text").get() * 2\n')
         terminal.until("BooksBooks")
-        terminal.type(b"\x04")
     finally:
         code = terminal.close()
     assert code == 0
     assert 'css("title::text").get() * 2' in (tmp_path / ".local/state/crawl/shell-history").read_text()
+
+
+def test_shell_uses_ptpython_where_it_is_installed(tmp_path: Path) -> None:
+    if importlib.util.find_spec("ptpython") is None:
+        assert os.environ.get("CI") != "true", "ptpython is missing"
+        pytest.skip("ptpython is missing: pip install ptpython")
+    (tmp_path / "page.html").write_text(PAGE)
+    terminal = Terminal(tmp_path, "shell", "page.html")
+    try:
+        terminal.until("help_me()")
+        terminal.until(">>>")
+        terminal.type(b'css("title::text").get() * 2\r')
+        terminal.until("BooksBooks")
+    finally:
+        code = terminal.close()
+    assert code == 0
