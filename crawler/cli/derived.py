@@ -88,7 +88,7 @@ class Derived:
                     problems.append(str(error))
                     continue
                 self._remember({**self._claimed(), _name(output): done})
-                message = f"wrote {_shown(output)}: {plural(count, output.format.things)}"
+                message = f"wrote {_shown(output)}: {plural(count, output.things)}"
                 self._report.note("output", message, output=_shown(output), format=output.format.name, count=count)
         finally:
             reader.close()

@@ -62,7 +62,7 @@ def command(home: str, form: str | None, output: str, overwrite: bool, outcomes:
         count = write(parsed, source)
     finally:
         reader.close()
-    click.echo(f"{plural(count, parsed.format.things)} written to {without_password(parsed.target)}", err=True)
+    click.echo(f"{plural(count, parsed.things)} written to {without_password(parsed.target)}", err=True)
     return Exit.FINISHED
 
 

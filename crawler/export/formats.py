@@ -153,6 +153,11 @@ class Output(Struct, frozen=True):
         return _scheme(self.target)
 
     @property
+    def things(self) -> str:
+        """What is counted in it, in the singular."""
+        return "item" if "items" in self.options else self.format.things
+
+    @property
     def is_local(self) -> bool:
         """Whether the target is a path; standard output is none."""
         return not self.scheme and self.target != STANDARD_OUTPUT

@@ -7,15 +7,21 @@ when all of it has arrived. Credentials, region and endpoint come from the envir
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from crawler.errors import StoreError, UsageError
 from crawler.export.formats import Output
 from crawler.export.places import MARK
+
+_IMPATIENT: Final[dict[str, Any]] = {"retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=15)}}
+"""How a store is asked before a crawl: somebody waits for the answer."""
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -31,12 +37,12 @@ def write_object(output: Output, make: Callable[[Path], int]) -> int:
         made = Path(place) / Path(key).name
         count = make(made)
         parent = key.rpartition("/")[0]
-        store, error = _open(output, bucket)
+        store = _open(output, bucket)
         try:
             _put_all(store, Path(place), parent)
             if output.is_folder:
                 _delete_others(store, made, key)
-        except error as problem:
+        except _errors() as problem:
             raise StoreError(f"{output.target}: {_said(problem)}") from problem
     return count
 
@@ -46,7 +52,7 @@ def check_object(output: Output, *, overwrite: bool) -> None:
     import obstore
 
     bucket, key = _bucket_and_key(output)
-    store, error = _open(output, bucket)
+    store = _open(output, bucket, **_IMPATIENT)
     try:
         if output.is_folder:
             names = {entry["path"] for batch in obstore.list(store, f"{key}/") for entry in batch}
@@ -55,7 +61,7 @@ def check_object(output: Output, *, overwrite: bool) -> None:
             found = bool(names)
         else:
             found = _is_there(store, key)
-    except error as problem:
+    except _errors() as problem:
         raise StoreError(f"--output {output.target}: {_said(problem)}") from problem
     if found and not overwrite:
         raise UsageError(f"--output {output.target}: exists already; choose another name, or --overwrite replaces it")
@@ -70,17 +76,23 @@ def _bucket_and_key(output: Output) -> tuple[str, str]:
     return f"{scheme}://{bucket}", key
 
 
-def _open(output: Output, bucket: str) -> tuple[ObjectStore, type[Exception]]:
-    """Return the store and the class of its errors. Without encryption only where the endpoint's address says so."""
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what obstore raises: errors of its own, and Python's (not found, not permitted, no such option)."""
     from obstore.exceptions import BaseError
+
+    return BaseError, OSError, ValueError
+
+
+def _open(output: Output, bucket: str, **options: Any) -> ObjectStore:
+    """Return the store. Without encryption only where the endpoint's address says so."""
     from obstore.store import from_url
 
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL")
-    plain = any(os.environ.get(name, "").startswith("http://") for name in endpoints)
-    options: dict[str, Any] = {"client_options": {"allow_http": True}} if plain else {}
+    if any(os.environ.get(name, "").startswith("http://") for name in endpoints):
+        options["client_options"] = {"allow_http": True}
     try:
-        return from_url(bucket, **options), BaseError
-    except (BaseError, ValueError) as problem:
+        return from_url(bucket, **options)
+    except _errors() as problem:
         raise UsageError(f"--output {output.given}: {_said(problem)}") from problem
 
 
@@ -102,15 +114,21 @@ def _delete_others(store: ObjectStore, made: Path, key: str) -> None:
 
 
 def _is_there(store: ObjectStore, key: str) -> bool:
+    """Say whether there is an object; raises FileNotFoundError when there is no bucket, as far as that may be asked."""
     import obstore
 
     try:
         obstore.head(store, key)
     except FileNotFoundError:
+        with contextlib.suppress(PermissionError):
+            next(iter(obstore.list(store, f"{key}/", chunk_size=1)), None)
         return False
     return True
 
 
 def _said(problem: Exception) -> str:
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[0][:500] if lines else type(problem).__name__
+    """Return what a service said, without obstore's account of its tries."""
+    text = str(problem)
+    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (said[1] if said else lines[0] if lines else type(problem).__name__)[:500]

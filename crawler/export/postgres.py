@@ -2,7 +2,8 @@
 
 A table that is not there is made, a column that is not there is added; one of another type is refused, unless it takes every value.
 Records have the key ``url``. Of a type of item a page may have several: their key is ``url`` and ``item_number``, counted from 1 in the
-page's order; what an earlier crawl found beyond a page's present number is deleted. psycopg (LGPL) is an extra.
+page's order; what an earlier crawl found beyond a page's present number is deleted (of a page that has none any more, its rows stay, as
+those of a page that was not crawled). psycopg (LGPL) is an extra.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _TYPES: Final[dict[Kind, str]] = {
 }
 _NUMBERS: Final = ("double precision", "numeric")
 _ALSO_TAKES: Final[dict[Kind, tuple[str, ...]]] = {
+    "text": ("character varying",),
     "integer": ("integer", *_NUMBERS),
     "number": ("numeric",),
     "json": ("json",),

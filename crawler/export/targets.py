@@ -37,5 +37,6 @@ def _check_path(output: Output, path: Path, *, overwrite: bool) -> None:
         raise UsageError(f"--output {path}: is a folder; name a file in it")
     elif path.exists() and not path.is_file():
         raise UsageError(f"--output {path}: is not a regular file; name another")
-    if (path.exists() or path.is_symlink()) and not overwrite:
+    empty = path.is_file() and not path.stat().st_size  # made for us, as mktemp does
+    if (path.exists() or path.is_symlink()) and not empty and not overwrite:
         raise UsageError(f"--output {path}: exists already; choose another name, or --overwrite replaces it")
