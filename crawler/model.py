@@ -283,8 +283,10 @@ def _timestamp(seconds: int) -> str:
 
 def media_type(headers: Iterable[tuple[str, str]]) -> str | None:
     """Return the media type that a Content-Type names, lower-cased, without parameters; None when there is none."""
-    value = next((value for name, value in headers if name == "content-type"), "")
-    return value.partition(";")[0].strip().lower()[:100] or None
+    for name, value in headers:
+        if name == "content-type":
+            return value.partition(";")[0].strip().lower()[:100] or None
+    return None
 
 
 def joined_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

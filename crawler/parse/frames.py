@@ -240,19 +240,24 @@ class AnswerReader:
 
         Raises FrameError for an unknown answer or one above `MAX_ANSWER`.
         """
-        self._buffer += data
+        held = self._buffer
+        if held:
+            held += data
+        ahead = held or data  # as a rule nothing is held, and what came is cut as it is
         start = 0
-        while len(self._buffer) - start >= _ANSWER_HEAD.size:
-            code, length = _ANSWER_HEAD.unpack_from(self._buffer, start)
+        while len(ahead) - start >= _ANSWER_HEAD.size:
+            code, length = _ANSWER_HEAD.unpack_from(ahead, start)
             if length > MAX_ANSWER or code not in _ANSWERS:
                 raise FrameError(f"answer {code} of {length} bytes")
             end = start + _ANSWER_HEAD.size + length
-            if end > len(self._buffer):
+            if end > len(ahead):
                 break
-            payload = bytes(self._buffer[start + _ANSWER_HEAD.size : end])
+            yield _ANSWERS[code], bytes(ahead[start + _ANSWER_HEAD.size : end])
             start = end
-            yield _ANSWERS[code], payload
-        del self._buffer[:start]
+        if ahead is held:
+            del held[:start]
+        else:
+            held += data[start:]
 
 
 _ANSWERS: Final = {int(answer): answer for answer in Answer}

@@ -30,6 +30,9 @@ class Classified(Struct, frozen=True):
     redirect_to: str | None = None
 
 
+_FETCHED: Final = Classified(Outcome.FETCHED)
+
+
 def outcome_of(reason: Reason) -> Outcome:
     """Return the outcome of a URL that ends for `reason`: denied, skipped, else failed."""
     return _OUTCOMES.get(reason, Outcome.FAILED)
@@ -41,7 +44,7 @@ def classify(answer: Fetched | FetchFailed, *, conditional: bool = False) -> Cla
         return Classified(outcome_of(answer.reason), answer.reason, answer.detail)
     status = answer.status
     if 200 <= status <= 299:
-        return Classified(Outcome.FETCHED)
+        return _FETCHED
     if status in REDIRECTS:
         return _redirected(answer)
     if status == 304 and conditional:
