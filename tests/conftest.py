@@ -32,9 +32,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several processes the long tests come first: at the end, none waits for another."""
+    """With several processes, begin with what wants to be alone, while nobody waits; then what takes long, so that the end is even."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("alone", "slow")])
 
 
 @pytest.fixture(autouse=True)

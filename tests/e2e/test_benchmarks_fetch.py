@@ -77,8 +77,9 @@ def test_a_client_that_gets_other_pages_fails(tmp_path: Path) -> None:
     assert "answers were not the pages" in done.stderr
 
 
+@pytest.mark.slow
 def test_c10k_has_all_requests_under_way_at_once_in_little_memory() -> None:
-    found: dict[str, Any] = json.loads(run("c10k.py", "--requests", 400, "--seconds", 4, "--addresses", 5, "--pause", 0, "--json"))
+    found: dict[str, Any] = json.loads(run("c10k.py", "--requests", 400, "--seconds", 2, "--addresses", 5, "--pause", 0, "--json"))
     assert set(found["clients"]) == {"agent", "crawler", "threads"}
     for measured in found["clients"].values():
         assert (measured["begun"], measured["answered"], measured["problem"]) == (400, 400, "")
@@ -87,7 +88,7 @@ def test_c10k_has_all_requests_under_way_at_once_in_little_memory() -> None:
     for client in ("agent", "crawler"):
         assert found["clients"][client]["at_once"] == 400
         assert found["clients"][client]["memory"] <= 30_000
-        assert found["clients"][client]["seconds"] >= 4
+        assert found["clients"][client]["seconds"] >= 2
     assert all(verdict["met"] for verdict in found["verdicts"]), found["verdicts"]
 
 

@@ -42,6 +42,7 @@ def test_every_fence_is_one_we_run() -> None:
     assert README.count("```") == 2 * len(BLOCKS)
 
 
+@pytest.mark.slow
 def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "crawl"
