@@ -164,6 +164,8 @@ def _home_options() -> Section:
         click.Option(["--fresh"], is_flag=True, help="Start over: delete the crawl in the home first."),
         SettingOption("--record-headers/--no-record-headers", key="store.record_headers", help="Response headers in the records."),
         SettingOption("--record-links/--no-record-links", key="store.record_links", help="Each page's links in the records."),
+        SettingOption("--text", key="store.text", type=choice_of("store.text"), help="Each page's main content in the records."),
+        SettingOption("--archive/--no-archive", key="store.archive", help="Keep requests and responses in the home, as WARC."),
     )
 
 
@@ -189,6 +191,17 @@ def _scope_options() -> Section:
         SettingOption("--max-time", key="scope.max_time", type=Duration(positive=True), help="Stop after this time (90, 10m, 2h)."),
         SettingOption("--sitemaps/--no-sitemaps", key="scope.sitemaps", help="Read the sitemaps that robots.txt names."),
         SettingOption("--traps/--no-traps", key="scope.traps", help="Refuse links that look like sites without end."),
+        SettingOption(
+            "--near-duplicates",
+            key="scope.near_duplicates",
+            type=choice_of("scope.near_duplicates"),
+            help="What to do with the links of a page that says nearly what another one said.",
+        ),
+        SettingOption(
+            "--requisites/--no-requisites",
+            key="scope.requisites",
+            help="Fetch what pages need to be shown, too, wherever it lies: styles, scripts, images, fonts.",
+        ),
     )
 
 

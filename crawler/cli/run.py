@@ -23,6 +23,7 @@ from crawler.errors import Exit, InvalidConfig, UsageError
 from crawler.fetch.guard import parse_network
 from crawler.fetch.unverified import parse_host_pattern
 from crawler.job import Job, canonical_seed, differences, make_job
+from crawler.parse.extractors import available
 from crawler.policy.host_limits import host_pattern
 from crawler.shards.layout import refuse_several
 from crawler.store.counters import Counters
@@ -54,6 +55,8 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     outputs = options["outputs"] = list(options["outputs"] or (job_file.outputs if job_file else []))
     job = make_job(_all_seeds(job_file, seeds, options["seeds_file"]), settings, job_file.extraction if job_file else None)
     job = with_needed(job, outputs)
+    if job.settings.store.text != "off" and (lacking := available(job.settings.store.extractor)):
+        raise UsageError(lacking)
     files = check_outputs(outputs, fresh=options["fresh"], overwrite=options["overwrite"])
     check_writable(options["profile"])
     if settings.service.processes > 1:

@@ -35,6 +35,8 @@ def test_only_what_is_given_overrides() -> None:
         ("--max-body 2M --delay 0", {"fetch.max_body": 2097152, "politeness.delay": 0.0}),
         ("--no-robots --no-sitemaps", {"politeness.robots": False, "scope.sitemaps": False}),
         ("--robots --record-links", {"politeness.robots": True, "store.record_links": True}),
+        ("--text markdown --archive", {"store.text": "markdown", "store.archive": True}),
+        ("--requisites --near-duplicates skip", {"scope.requisites": True, "scope.near_duplicates": "skip"}),
         ("--header X-A:1 --accept text/html", {"fetch.headers": {"X-A": "1"}, "fetch.accept": ["text/html"]}),
         ("--reactor uvloop --workers 3", {"service.reactor": "uvloop", "parse.workers": 3}),
     ],
