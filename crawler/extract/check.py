@@ -96,8 +96,9 @@ def _source(field: Field, path: str, *, within: bool) -> Iterator[Problem]:
         value = getattr(field, name)
         if value is not None and not value.strip():
             yield Problem(f"{path}.{name}", "is empty")
-    if field.xpath is not None and within and field.xpath.startswith("//"):
-        remedy = f"'.{field.xpath}' searches within its node, '/html{field.xpath}' the whole page on purpose"
+    if field.xpath is not None and within and field.xpath.lstrip("( ").startswith("//"):
+        inner, outer = (field.xpath.replace("//", f"{start}//", 1) for start in (".", "/html"))
+        remedy = f"{inner!r} searches within its node, {outer!r} the whole page on purpose"
         yield Problem(f"{path}.xpath", f"{field.xpath!r} searches the whole page, for each node again; {remedy}")
     if field.css is not None and is_xpath(field.css.strip()):
         yield Problem(f"{path}.css", f"{field.css!r} is XPath; write xpath = {field.css!r}")

@@ -124,7 +124,7 @@ def outer_html(node: Node) -> str:
 def text_of(node: Node) -> str:
     """Return the text of an element: white space collapsed, blocks apart, without scripts and styles."""
     if len(node) == 0:
-        return tidy(node.text or "") if node.tag not in _SILENT else ""
+        return tidy(node.text or "")  # a script's, too, when it is asked for itself
     pieces: list[str] = []
     skipped = None
     for event, element in etree.iterwalk(node, events=("start", "end", "comment", "pi")):

@@ -171,6 +171,8 @@ class CompiledField:
         return self._text(match, work) if implied is None else implied
 
     def _text(self, element: Node, work: Work) -> str | None:
+        if self.field.type == "json":
+            return "".join(element.itertext())
         text = text_of(element)
         if self.field.type == "url" and self._pattern is None and text and not _REFERENCE.fullmatch(text):
             said = f"selects {element.tag} without href or src, and its text is no URL: {shown(text)}; select the link itself"

@@ -137,6 +137,7 @@ FOLLOW = "[[follow]]\n"
         (BOOK + FIELDS + 't = { css = "a", regex = "x", fields = { b = "b" } }', "extract.book.fields.t.regex", "leave this out"),
         (BOOK + FIELDS + 't = { css = "a", fields = { b = "//b" } }', "extract.book.fields.t.fields.b", "'.//b' searches within its node"),
         (BOOK + "each = 'li'\n" + FIELDS + 't = "//b"', "extract.book.fields.t", "'/html//b' the whole page on purpose"),
+        (BOOK + "each = 'li'\n" + FIELDS + 't = "(//b)[1]"', "extract.book.fields.t", "'(.//b)[1]' searches within its node"),
         (FOLLOW, "follow[0]", "say which by css, xpath or url, or give next = true"),
         ('[follow]\ncss = "a"', "follow", "write [[follow]] above each, with two brackets"),
         (FOLLOW + 'css = "a"\n' + FOLLOW + 'css = "a"\nprio = 1', "follow[1].prio", "unknown key; did you mean 'priority'?"),

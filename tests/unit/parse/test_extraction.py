@@ -59,6 +59,8 @@ def value(field: str, html: str) -> Any:
         ("{ regex = 'sku: \"([A-Z0-9]+)\"' }", '<script>var x = {sku: "A77"}</script>', "A77"),
         ('{ css = "li", list = true }', "<li>a<li> <li>b", ["a", "b"]),
         ('{ css = "li", list = true }', "", []),
+        ('{ css = "#data", type = "json" }', '<script id=data type="application/json">{"a": "b  c"}</script>', {"a": "b  c"}),
+        ('{ css = "#data" }', "<script id=data>var a = 1</script>", "var a = 1"),
         ('{ css = "dl", type = "html" }', "<dl class=x><dt>a</dl> tail", '<dl class="x"><dt>a</dt></dl>'),
         ('{ css = "article" }', "<article><p>one</p><p>two</p><script>x()</script><b>th</b>ree<br>four</article>", "one two three four"),
         ('{ css = "a", type = "url" }', "<a href='../b?utm_source=x#y'>text</a>", "https://example.org/b"),
