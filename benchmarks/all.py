@@ -40,6 +40,7 @@ BENCHMARKS = (
     Benchmark("crawl-postgresql-doc-15", "crawl.py --rounds 3 --limit-slow 0 --site postgresql-doc-15"),
     Benchmark("small-pages", "small_pages.py --rounds 5"),
     Benchmark("features", "features.py --rounds 3"),
+    Benchmark("outputs", "outputs.py --rounds 3"),
     Benchmark("execution-models", "execution_models.py --rounds 2"),
     Benchmark("c10k", "c10k.py"),
     Benchmark("fetch", "fetch.py --rounds 5"),

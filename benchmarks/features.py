@@ -44,12 +44,13 @@ FEATURES = (
     Feature("a CSV file besides", ("-o", "out.csv")),
     Feature("headers in the records", ("--record-headers",)),
     Feature("links in the records", ("--record-links",)),
+    Feature("WARC", ("-o", "out.warc.gz")),
+    Feature("extraction of text", ("--text", "text")),
     Feature("cookies", ("--cookies",)),
     Feature("TLS", ("--insecure", "127.0.0.1"), tls=True),
     Feature("without robots.txt", ("--no-robots",)),
 )
 COOKIE = ' add_header Set-Cookie "visit=1; Path=/";'
-NOT_YET = ("WARC", "extraction of text")
 
 
 def make_certificate(folder: Path) -> bool:
@@ -89,7 +90,6 @@ def section(rounds: dict[Feature, list[Round]], left_out: Sequence[str], argumen
         absolute = [f"{one.cpu / MICROSECOND:.0f} µs", f"{one.cpu_main / MICROSECOND:.0f} µs"]
         rows.append([feature.name, f"{one.rate:.0f}", absolute[0], told[0], absolute[1], told[1]])
         drawn.append(plots.Bar(feature.name.partition(" (")[0], one.cpu, absolute[0], feature is DEFAULTS))
-    rows += [[name, "does not exist", "", "", "", ""] for name in NOT_YET]
     rows += [[text, "", "", "", "", ""] for text in left_out]
     header = ["", "pages/s", "CPU a page", "more", "main process", "more"]
     how = (

@@ -140,7 +140,7 @@ def test_small_pages_are_all_crawled() -> None:
 
 def test_features_are_measured_beside_the_defaults(without_peers: dict[str, str]) -> None:
     need_nginx("python3.11/html")
-    script = "import features as f; f.FEATURES = tuple(one for one in f.FEATURES if one.tls or '.csv' in str(one.options)); f.main()"
+    script = "import features as f; f.FEATURES = tuple(one for one in f.FEATURES if one.tls or '.warc' in str(one.options)); f.main()"
     command = [sys.executable, "-c", script, "--rounds", "1", "--pages", "50", "--site", "python3.11-doc", "--json"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, env=without_peers | {"PYTHONPATH": str(BENCHMARKS)}
@@ -148,8 +148,20 @@ def test_features_are_measured_beside_the_defaults(without_peers: dict[str, str]
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [round(one["pages"]) for one in found["features"].values()] == [50, 50, 50]
-    assert list(found["features"])[1:] == ["a CSV file besides", "TLS"]
-    assert "WARC" in found["table"]
+    assert list(found["features"])[1:] == ["WARC", "TLS"]
+
+
+def test_outputs_are_measured_beside_none(without_peers: dict[str, str]) -> None:
+    need_nginx("python3.11/html")
+    script = "import outputs as o; o.OUTPUTS = tuple(one for one in o.OUTPUTS if one.rules or one.name == 'Parquet'); o.main()"
+    command = [sys.executable, "-c", script, "--rounds", "1", "--pages", "20", "--site", "python3.11-doc", "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=without_peers | {"PYTHONPATH": str(BENCHMARKS)}
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found["outputs"]) == ["no output", "Parquet", "items of one rule, JSON lines"]
+    assert [0 < one["main"] < one["cpu"] for one in found["outputs"].values()] == [True] * 3
 
 
 def test_execution_models_answer_everything_and_name_what_is_missing(without_peers: dict[str, str]) -> None:
