@@ -169,7 +169,7 @@ def shard_job(job: Job, number: int) -> Job:
     scope = change(settings.scope, max_pages=None, max_time=None)
     fetch = change(settings.fetch, concurrency=share(settings.fetch.concurrency), stalled=share(settings.fetch.stalled))
     parse = change(settings.parse, workers=max(1, share(settings.parse.workers or os.cpu_count() or 1)))
-    return Job(job.seeds, change(settings, scope=scope, fetch=fetch, parse=parse))
+    return change(job, settings=change(settings, scope=scope, fetch=fetch, parse=parse))
 
 
 def _announce(home: ShardsHome, folder: str, report: Report) -> int:

@@ -44,16 +44,16 @@ def main(arguments: list[str]) -> int:
     setup = pages.setup()
     if setup is None:
         return 0
+    desk = _Desk(setup)  # before the limit: what rules and hooks load is not a page's
     tune_memory()
     memory = _Memory()
     _limit_address_space(memory.address_space() + setup.page_memory)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        _serve(sock, pages, setup, memory)
+        _serve(sock, pages, desk, setup, memory)
     return 0
 
 
-def _serve(sock: socket.socket, pages: PageReader, setup: Setup, memory: _Memory) -> None:
-    desk = _Desk(setup)
+def _serve(sock: socket.socket, pages: PageReader, desk: _Desk, setup: Setup, memory: _Memory) -> None:
     ceiling = memory.resident() + setup.page_memory // 2
     unchecked = 0
     sock.sendall(answer_frame(Answer.READY))

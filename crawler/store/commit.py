@@ -31,6 +31,8 @@ from crawler.store.refused import Refusal, RefusedLinks
 from crawler.store.schema import write_meta
 
 _READS_AT_ONCE: Final = 256  # hosts
+_SAME_DEPTH: Final = frozenset((Via.REDIRECT, Via.CANONICAL, Via.REQUISITE))
+"""Ways to a URL that lead no deeper."""
 
 
 class Completion(Struct, frozen=True):
@@ -372,7 +374,7 @@ class Writer:
             near: list[int] = []
             far: list[int] = []
             for candidate in completion.candidates:
-                here = candidate.via in (Via.REDIRECT, Via.CANONICAL)
+                here = candidate.via in _SAME_DEPTH
                 (near if here else far).append(candidate.key)
                 found.append(replace(candidate, depth=own if here else own + 1))
             rows.append((completion.task.key, near, far))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Crawl, Read, Running, Site, Spawn
+from warcio.archiveiterator import ArchiveIterator
 
 from crawler.store.outbox import owner_of
 
@@ -58,6 +59,23 @@ def test_three_processes_write_the_records_of_one(site: Site, crawl: Crawl, read
         hosts = {record["url"].split("/")[2].partition(":")[0] for record in read_records(shard / "records.jsonl")}
         assert hosts
         assert {owner_of(host, 3) for host in hosts} == {number}
+
+
+def test_items_and_archives_of_all_processes_are_exported_as_one(site: Site, crawl: Crawl, tmp_path: Path) -> None:
+    server = site("generated", *SHAPE, "--pages", 10)
+    job = tmp_path / "job.toml"
+    job.write_text("[extract.page.fields]\nurl_of_page = { url = true }\nname = 'title'\n")
+    finished = crawl(*command(server.url, tmp_path, "two", 2), "--job", job, "--archive")
+    assert finished.code == 0, finished
+    found = [json.loads(line)["url"] for line in (tmp_path / "two.jsonl").read_text().splitlines() if '"fetched"' in line]
+    assert crawl("export", tmp_path / "two", "--items", "page", "-o", tmp_path / "items.jsonl").code == 0
+    items = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
+    assert sorted(item["url"] for item in items) == sorted(found)
+    assert crawl("export", tmp_path / "two", "-o", tmp_path / "all.warc.gz").code == 0
+    with (tmp_path / "all.warc.gz").open("rb") as file:
+        kept = [record.rec_headers.get_header("WARC-Target-URI") for record in ArchiveIterator(file) if record.rec_type == "request"]
+    assert set(found) <= set(kept)
+    assert len(kept) == len(set(kept))
 
 
 def test_reading_commands_see_one_crawl(site: Site, crawl: Crawl, read_records: Read, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from crawler.build import build_crawl
 from crawler.config import Settings, load
 from crawler.engine import Engine
+from crawler.extract.rules import Extraction
 from crawler.job import make_job
 from crawler.model import Record, Result
 from crawler.store.home import Home, open_home
@@ -24,8 +25,8 @@ LIMIT = 15.0  # seconds, for any crawl here
 class Crawl:
     """One run in a home."""
 
-    def __init__(self, folder: Path, seeds: list[str], **flags: Any) -> None:
-        job = make_job(seeds, quick(**flags))
+    def __init__(self, folder: Path, seeds: list[str], extraction: Extraction | None = None, **flags: Any) -> None:
+        job = make_job(seeds, quick(**flags), extraction)
         self.home: Home = open_home(folder)
         self.home.adopt(job)
         self.home.open_files([], overwrite=False)
