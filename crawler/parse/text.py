@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from crawler.parse.extractors import chosen
+from crawler.parse.limited import TookTooLongError, cpu_limit
 from crawler.parse.markdown import is_permalink, to_markdown
 from crawler.parse.marks import mark, marks_in
 from crawler.parse.published import published
@@ -29,6 +30,8 @@ MAX_TAGS: Final = 600_000
 """Tags, opening and closing ones, beyond which a page gets no text."""
 MAX_DEEP_TAGS: Final = 100_000
 """The same for pages whose elements are nested more than 60 deep; more than 300 deep, a page gets no text at all."""
+MAX_SECONDS: Final = 2.0
+"""CPU time of trafilatura after which a page gets no text: some pages take it minutes, and a worker has seconds for a page."""
 RESET_AFTER: Final = 1_000
 """Pages after which trafilatura forgets: what it remembers from page to page is not bounded."""
 
@@ -115,7 +118,11 @@ def _trafilatura(*, markdown: bool) -> Callable[[bytes, str], str | None]:
         tree.make_links_absolute(url, handle_failures="discard")  # it would resolve them against the site's root
         options: dict[str, Any] = {"include_links": True, "include_images": True, "include_formatting": True} if markdown else {}
         form = "markdown" if markdown else "txt"
-        found = extract_with_metadata(tree, url=url, output_format=form, include_comments=False, **options)
+        try:
+            with cpu_limit(MAX_SECONDS):
+                found = extract_with_metadata(tree, url=url, output_format=form, include_comments=False, **options)
+        except TookTooLongError:
+            return None
         if found is None or not found.text:
             return None
         text = _METADATA.sub("", found.text)

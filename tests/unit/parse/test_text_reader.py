@@ -90,7 +90,7 @@ def test_control_characters_are_left_out_and_long_texts_cut(readers: dict[tuple[
             "red [31m alert",
             "red \\[31m alert",
         )
-        long = readers[form, "resiliparse"].read(b"<html><body><main>" + "<p>né word</p>".encode() * 150_000, URL)
+        long = readers[form, "resiliparse"].read(b"<html><body><main>" + f"<p>{'né word ' * 100}</p>".encode() * 1_500, URL)
         assert MAX_TEXT - 4 <= len(long.encode()) <= MAX_TEXT
 
 
@@ -101,6 +101,16 @@ def test_pages_that_would_take_too_long_have_no_text(readers: dict[tuple[str, st
         assert readers["text", name].read(page, URL) is None
         assert readers["markdown", name].read(page, URL) is None
     assert time.process_time() - begun < 4  # the libraries themselves take minutes
+
+
+def test_trafilatura_is_stopped_and_works_on(readers: dict[tuple[str, str], TextReader], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.parse.text.MAX_SECONDS", 0.3)
+    page = ("<html><body><main><p>" + "<span>a</span> " * 8_000).encode()  # it needs the square of their number
+    begun = time.process_time()
+    assert readers["text", "trafilatura"].read(page, URL) is None
+    assert time.process_time() - begun < 2
+    assert SENTENCE.strip() in (readers["text", "trafilatura"].read(PAGE, URL) or "")
+    assert readers["text", "resiliparse"].read(page, URL) is not None
 
 
 TAGS = ("div", "p", "b", "a", "li", "ul", "table", "tr", "td", "pre", "code", "h1", "dl", "dd", "blockquote", "img", "br", "svg", "main")
