@@ -1,5 +1,6 @@
 """The main content of pages by both libraries: what is kept and left out, limits, and that no page breaks a worker."""
 
+import os
 import time
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import strategies as st
 from crawler.parse import extractors
 from crawler.parse.simhash import visible_text
 from crawler.parse.text import MAX_HTML, MAX_TEXT, TextReader
+
+if os.environ.get("CI") != "true":
+    for library in ("resiliparse", "trafilatura"):
+        pytest.importorskip(library, reason=f"{library} is not installed: pip install 'crawl[text,article]'")
 
 URL = "https://example.org/news/one.html"
 SENTENCE = "The committee met in the old town hall and talked at length about the price of bread, and nobody left early. "
