@@ -6,8 +6,10 @@ earlier end is made again, one that somebody else made is left alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,12 +61,22 @@ class Derived:
         if not self._outputs:
             return []
         if result.why in _COMPLETE:
-            return self._write(self._outputs)
+            return self._write_or_tell()
         names = ", ".join(_shown(output) for output in self._outputs)
         self._report.note(
             "outputs", f"Not made yet, as the crawl is not at its end: {names}", outputs=[_shown(output) for output in self._outputs]
         )
         return []
+
+    def _write_or_tell(self) -> list[str]:
+        try:
+            with interruptible():
+                return self._write(self._outputs)
+        except KeyboardInterrupt:
+            self._report.note(
+                "outputs", "Interrupted while outputs were made. The crawl is complete: the same command makes what is missing."
+            )
+            raise
 
     def write_missing(self) -> list[str]:
         """Make those outputs of a finished crawl that are not there or are of an earlier end; return their names.
@@ -115,6 +127,21 @@ class Derived:
             temporary.replace(path)
         except OSError as error:
             raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let signals end what is done here: the reactor whose affair they were is over. What was ignored (nohup) stays ignored."""
+    from crawler.cli.reactors import SIGNALS
+
+    before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def refuse_unmade(problems: list[str]) -> None:
