@@ -29,11 +29,15 @@ COMMANDS: Final = {
     "status": "Show how a crawl stands, also while it runs.",
     "why": "Say why a URL was fetched, refused, or never seen.",
     "job": "Write, check and describe job files: what one crawl is to do.",
+    "report": "Sum up a crawl: broken links, redirects, copies, slow pages, plots.",
+    "check": "Check a site for broken links.",
     "export": "Write a crawl's records as JSON lines or CSV.",
     "config": "Show and check settings.",
     "completion": "Print the completion script of a shell.",
 }
-"""Every command with its short help; ``crawler.cli.<command>`` (``try_`` for ``try``) defines it under the name ``command``."""
+"""Every command with its short help; ``crawler.cli.<command>`` defines it under the name ``command``, unless `MODULES` says otherwise."""
+MODULES: Final = {"report": "reporting"}
+"""Commands whose module has another name; those that are words of Python's own have an underscore after it (``try_``)."""
 
 
 class Commands(click.Group):
@@ -47,7 +51,8 @@ class Commands(click.Group):
         """Import and return a command, or None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"crawler.cli.{cmd_name}{'_' * iskeyword(cmd_name)}").command
+        module = MODULES.get(cmd_name, f"{cmd_name}{'_' * iskeyword(cmd_name)}")
+        command: click.Command = importlib.import_module(f"crawler.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
