@@ -20,14 +20,14 @@ from crawler.cli.report import Report
 from crawler.cli.sources import source_of
 from crawler.errors import CrawlError, HomeError, StoreError, UsageError
 from crawler.export.formats import Output, needed_settings, parse_output, settings_of, write
-from crawler.export.targets import check_target
+from crawler.export.targets import check_target, index_of
 from crawler.job import Job
 from crawler.model import Result
 from crawler.secret import without_password
 from crawler.shards.reader import open_reader
 from crawler.store.home import DERIVED
 
-_COMPLETE: Final = ("done", "max_pages", "max_time")
+COMPLETE: Final = ("done", "max_pages", "max_time")
 """Ends at which outputs are made: a budget that was reached is an end like any other."""
 
 _NOT_MADE: Final = -1
@@ -60,7 +60,7 @@ class Derived:
         """Make all outputs of a crawl that has come to its end, and tell of each; return what went wrong."""
         if not self._outputs:
             return []
-        if result.why in _COMPLETE:
+        if result.why in COMPLETE:
             return self._write_or_tell()
         names = ", ".join(_shown(output) for output in self._outputs)
         self._report.note(
@@ -157,6 +157,9 @@ def split_outputs(outputs: list[str]) -> list[str]:
     for output, name in zip(parsed, names, strict=True):
         if names.count(name) > 1:
             raise UsageError(f"--output: {_shown(output)} is given twice")
+        index = index_of(output)
+        if index is not None and os.path.abspath(index) in names:  # noqa: PTH100 - as in _name
+            raise UsageError(f"--output {index}: is written beside {_shown(output)} in any case; leave it out")
     return [output.target for output in parsed if output.is_streamed and output.is_local]
 
 

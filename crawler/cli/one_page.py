@@ -26,6 +26,9 @@ LOCAL: Final = "http://localhost/"
 MAX_FILE: Final = 256 * 1024 * 1024
 """Bytes of a file that is taken for a page."""
 
+_PAGES: Final = (".html", ".htm", ".xhtml")
+"""What files of pages end in, and no host does."""
+
 _OPTIONS: Final = {
     "robots": "How politely",
     "user_agent": "How politely",
@@ -76,7 +79,9 @@ def get_page(target: str | None, html: str | None, url: str | None, settings: Se
     if file is not None:
         return _from_file(Path(file), url)
     if url is not None:
-        raise UsageError(f"--url: says where a file comes from; {target} is fetched")
+        raise UsageError(f"--url: says where a file comes from; there is no file {target}")
+    if Path(str(target)).suffix.lower() in _PAGES and "/" not in str(target):
+        raise UsageError(f"{target}: there is no such file; a host of that name is asked as https://{target}/")
     return _fetched(canonical_seed(str(target)), settings, report)
 
 

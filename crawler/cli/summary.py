@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
+from crawler.cli.derived import COMPLETE
 from crawler.cli.quantities import format_bytes, format_count, format_duration, plural
 from crawler.cli.view import format_counts
 from crawler.errors import Exit
+from crawler.export.formats import parse_output
 from crawler.job import Job
 from crawler.model import Outcome, Record, Result
+from crawler.secret import without_password
 from crawler.shards.layout import records_of
 from crawler.shards.reader import open_reader
 
@@ -21,8 +24,15 @@ _SEEDS_SHOWN: Final = 3
 _LIVE_ONLY: Final = ("in_flight", "parsing", "storing", "waiting_hosts", "workers")
 
 
+def _shown(output: str) -> str:
+    return without_password(output) if "://" in output else output
+
+
 class Summary:
-    """What a crawl came to. `pages_before` is what earlier runs had fetched; `max_failures` the failures that are still well."""
+    """What a crawl came to. `pages_before` is what earlier runs had fetched; `max_failures` the failures that are still well.
+
+    Of `outputs`, those are told that are there: not what is made at the end of a crawl that was interrupted.
+    """
 
     def __init__(
         self, result: Result, job: Job, folder: str, *, outputs: list[str], pages_before: int = 0, max_failures: int | None = None
@@ -31,7 +41,7 @@ class Summary:
         self._outcomes = result.snapshot.outcomes
         self._job = job
         self._folder = folder
-        self._outputs = outputs
+        self._outputs = [_shown(output) for output in outputs if result.why in COMPLETE or parse_output(output).is_streamed]
         self._max_failures = max_failures
         elapsed = result.snapshot.elapsed
         self._rate = (result.fetched - pages_before) / elapsed if elapsed > 0 else 0.0

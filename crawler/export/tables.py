@@ -92,8 +92,8 @@ def item_table(source: Source, item_type: str, name: str | None = None) -> Table
     """Return the table of all items of one type. Raises UsageError when no rule makes such, and none came."""
     found = survey(source, item_type)
     if item_type not in found:
-        known = ", ".join(found or survey(source)) or "the crawl has none"
-        raise UsageError(f"there are no items of type {item_type!r}: {known}")
+        known = ", ".join(found or survey(source)) or "none"
+        raise UsageError(f"there are no items of type {item_type!r}; the crawl has: {known}")
     return _item_table(source, item_type, found[item_type], name)
 
 

@@ -19,10 +19,29 @@ def check_target(output: Output, *, overwrite: bool) -> None:
     check_installed(output)
     if output.is_local:
         _check_path(output, Path(output.target), overwrite=overwrite)
+        _check_index(output, overwrite=overwrite)
     elif output.scheme in OBJECT_SCHEMES:
         importlib.import_module("crawler.export.objects").check_object(output, overwrite=overwrite)
     elif output.scheme:
         importlib.import_module("crawler.export.postgres").check_postgres(output.target)
+
+
+def index_of(output: Output) -> Path | None:
+    """Return the file that is written beside an output in the same go, the index of a WARC file; None where there is none."""
+    if output.format.name != "warc" or not output.is_local:
+        return None
+    index: Path = importlib.import_module("crawler.export.warc").index_beside(Path(output.target))
+    return index
+
+
+def _check_index(output: Output, *, overwrite: bool) -> None:
+    index = index_of(output)
+    if index is None or not (index.exists() or index.is_symlink()):
+        return
+    if not index.is_file():
+        raise UsageError(f"--output {output.target}: its index goes to {index}, which is not a regular file; choose another name")
+    if index.stat().st_size and not overwrite:
+        raise UsageError(f"--output {output.target}: its index goes to {index}, which exists already; choose another name, or --overwrite")
 
 
 def _check_path(output: Output, path: Path, *, overwrite: bool) -> None:

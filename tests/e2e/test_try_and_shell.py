@@ -120,6 +120,8 @@ def test_try_obeys_robots_txt_and_says_what_is_wrong(crawl: Crawl, books: str, t
     assert crawl("try", "books.toml", f"{books}/private/index.html", "--no-robots").code == 0
     missing = crawl("try", "books.toml", f"{books}/nothing.html")
     assert (missing.code, "404" in missing.stderr) == (12, True)
+    absent = crawl("try", "books.toml", "absent.html")
+    assert (absent.code, "absent.html: there is no such file" in absent.stderr) == (2, True)
     job = tmp_path / "books.toml"
     job.write_text(job.read_text().replace("li.next a", "li.next["))
     wrong = crawl("try", "books.toml", books)

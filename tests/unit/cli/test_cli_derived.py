@@ -138,6 +138,9 @@ def test_outputs_to_which_a_running_crawl_appends() -> None:
     assert split_outputs(["-", "a.jsonl", "a.csv?items=x", "b.jsonl.zst", "c.wacz"]) == ["a.jsonl", "b.jsonl.zst"]
     with pytest.raises(UsageError, match="given twice"):
         split_outputs(["a.parquet", "./a.parquet"])
+    with pytest.raises(UsageError, match=r"a\.cdxj: is written beside a\.warc\.gz"):
+        split_outputs(["./a.cdxj", "a.warc.gz"])
+    assert split_outputs(["b.cdxj", "a.warc.gz"]) == []
 
 
 def test_a_crawl_that_began_keeps_what_it_kept(home: Path) -> None:

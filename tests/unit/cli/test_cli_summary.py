@@ -33,12 +33,19 @@ EMPTY: dict[str, Any] = {
 }
 
 
-def summary(state: str = "finished", why: str = "done", max_failures: int | None = None, pages_before: int = 0, **fields: Any) -> Summary:
+def summary(
+    state: str = "finished",
+    why: str = "done",
+    max_failures: int | None = None,
+    pages_before: int = 0,
+    outputs: tuple[str, ...] = ("a.csv", "-"),
+    **fields: Any,
+) -> Summary:
     outcomes = fields.get("outcomes", {})
     snapshot = msgspec.convert({**EMPTY, **fields, "done": sum(outcomes.values())}, Snapshot)
     job = make_job(["https://example.com/"], load(flags={"scope.max_pages": 10}).settings)
     result = Result(state, why, snapshot, outcomes.get("fetched", 0), outcomes.get("failed", 0))
-    return Summary(result, job, "my home", outputs=["a.csv", "-"], pages_before=pages_before, max_failures=max_failures)
+    return Summary(result, job, "my home", outputs=list(outputs), pages_before=pages_before, max_failures=max_failures)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,14 @@ def test_a_finished_crawl_in_words() -> None:
         "Next:    crawl export 'my home' --format csv -o pages.csv",
         "         crawl why 'my home' URL",
     ]
+
+
+def test_outputs_are_told_without_passwords_and_only_those_that_are_there() -> None:
+    outputs = ("pages.csv", "-", "all.wacz", "postgresql://ann:secret@db/crawls", "s3://bucket/pages.jsonl")
+    text = summary(outputs=outputs).text()
+    assert "         all.wacz\n         postgresql://ann:…@db/crawls\n         s3://bucket/pages.jsonl\n" in text
+    assert "secret" not in json.dumps(summary(outputs=outputs).fields())
+    assert summary("stopped", "signal", outputs=outputs).fields()["outputs"] == ["pages.csv", "-"]
 
 
 def test_too_many_failures_are_said() -> None:

@@ -104,13 +104,18 @@ def test_places_that_cannot_be_written_are_refused_before(tmp_path: Path) -> Non
     (tmp_path / "empty.csv").touch()
     (tmp_path / "mine.md").mkdir()
     (tmp_path / "mine.md" / "letter").touch()
+    (tmp_path / "foreign.cdxj").write_text("somebody else's")
+    (tmp_path / "folder.cdxj").mkdir()
     check_target(parse_output(f"{tmp_path}/empty.csv"), overwrite=False)
     for name, overwrite, message in (
         ("full.csv", False, "exists already"),
         ("mine.md/", True, "no export of a crawl wrote"),
         ("nowhere/a.csv", True, "does not exist"),
         ("full.csv/a.csv", True, "does not exist"),
+        ("foreign.warc.gz", False, r"its index goes to .*foreign\.cdxj, which exists already"),
+        ("folder.warc.gz", True, "not a regular file"),
     ):
         with pytest.raises(UsageError, match=message):
             check_target(parse_output(f"{tmp_path}/{name}"), overwrite=overwrite)
-    check_target(parse_output(f"{tmp_path}/full.csv"), overwrite=True)
+    for name in ("full.csv", "foreign.warc.gz"):
+        check_target(parse_output(f"{tmp_path}/{name}"), overwrite=True)

@@ -79,9 +79,9 @@ def test_all_tables_of_a_crawl_and_one_of_them() -> None:
 
 
 def test_tables_that_cannot_be_are_told_with_the_remedy() -> None:
-    with pytest.raises(UsageError, match="no items of type 'boat': book, author"):
+    with pytest.raises(UsageError, match="no items of type 'boat'; the crawl has: book, author"):
         item_table(books(), "boat")
-    with pytest.raises(UsageError, match="the crawl has none"):
+    with pytest.raises(UsageError, match="the crawl has: none"):
         item_table(source(), "book")
     with pytest.raises(UsageError, match=r"\?table=pages"):
         tables_of(source(items=[{"type": "Records", "url": "u"}]))
