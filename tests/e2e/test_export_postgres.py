@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from conftest import Crawl, Site
 
 from crawler.errors import StoreError, UsageError
 from crawler.export.formats import parse_output, write
@@ -162,3 +163,18 @@ def test_a_database_that_cannot_be_had_is_told_without_the_password(server: str)
 def test_many_rows(server: str, psql: Any) -> None:
     assert write(parse_output(server), source([record(f"http://a/{number}") for number in range(5_000)])) == 5_000
     assert psql("SELECT count(*) FROM records") == ["5000"]
+
+
+def test_a_crawl_writes_into_it_and_tells_no_password(server: str, psql: Any, site: Site, crawl: Crawl) -> None:
+    """The server trusts whoever is on its socket: a password that is given does no harm, and is told nowhere."""
+    address = server.replace("@/", ":hidden@/")
+    target = site("generated", "--pages", 12)
+    command = ("run", target.url, "--dir", "home", "--delay", 0, "-o", f"{address}&table=pages")
+    first = crawl(*command)
+    assert (first.code, first.stderr.count("wrote postgresql://"), "12 rows" in first.stderr) == (0, 1, True), first
+    assert psql("SELECT count(*) FROM pages") == ["12"]
+    again = crawl(*command)
+    exported = crawl("export", "home", "-o", address, "--table", "pages")
+    assert (again.code, exported.code) == (0, 0), exported
+    assert psql("SELECT count(*) FROM pages") == ["12"]
+    assert "hidden" not in first.stderr + first.stdout + again.stderr + exported.stderr
