@@ -151,10 +151,13 @@ class _Chains:
             self._ends[record.url] = (record.outcome, record.status)
 
     def all(self) -> list[Redirect]:
-        """Return the chains, the longest first; circles that nothing leads into are told from each of their URLs."""
-        starts = [url for url in self._redirects if url not in self._targets]
-        circles = [url for url in self._redirects if url in self._targets and self._chain(url)[0][-1] == url]
-        found = [self._redirect(url) for url in [*starts, *circles]]
+        """Return the chains, the longest first; a circle that nothing leads into is told from one of its URLs."""
+        found: list[Redirect] = []
+        told: set[str] = set()
+        for url in sorted(self._redirects, key=self._targets.__contains__):  # first those that nothing redirects to
+            if url not in told:
+                found.append(self._redirect(url))
+                told.update(found[-1].chain)
         return sorted(found, key=lambda redirect: (-len(redirect.chain), redirect.chain[0]))
 
     def _redirect(self, start: str) -> Redirect:
