@@ -53,7 +53,7 @@ class LinkFinder:
         self._pages_per_link = pages_per_link
         self._failed: dict[str, _Failure] = {}
         self._redirects: dict[str, tuple[str, str | None, str]] = {}  # target, referrer, via
-        self._uncounted = 0
+        self._beyond: set[int] = set()  # hashes of broken links that are counted only
         self._not_checked: Counter[str] = Counter()
         self._has_links = self._has_anchors = False
         self._wanted: dict[str, set[str]] = {}  # fragments by the page that should have them
@@ -138,7 +138,7 @@ class LinkFinder:
         broken.sort(key=lambda link: (-link.page_count, link.url))
         return Links(
             broken,
-            len(broken) + self._uncounted,
+            len(broken) + len(self._beyond),
             self._has_links,
             self._fragments and self._has_anchors,
             self._unwanted,
@@ -160,7 +160,7 @@ class LinkFinder:
 
     def _add_failure(self, url: str, failure: _Failure) -> bool:
         if len(self._failed) >= MAX_FAILED and url not in self._failed:
-            self._uncounted += 1
+            self._beyond.add(hash(url))
             return False
         self._failed[url] = failure
         return True
