@@ -67,7 +67,8 @@ class Requests:
     def ask(
         self, url: str, *, max_body: int | None = None, conditional: Conditional | None = None, errand: bool = False
     ) -> Deferred[Fetched | FetchFailed]:
-        """Fetch `url` when its host may be asked; an errand goes before the host's other requests and takes any media type.
+        """Fetch `url` when its host may be asked; an errand goes before the host's other requests, takes any media type, and ends at
+        `max_body` bytes.
 
         Fires with a value whatever the web does. Cancelling takes it out of the queue, or closes its connection.
         """
@@ -159,7 +160,7 @@ class Requests:
         self.politeness.start(host, now)
         accept = () if request.errand else None
         request.under_way = self._fetch(
-            request.url, max_body=request.max_body, accept=accept, conditional=request.conditional, on_sent=sent
+            request.url, max_body=request.max_body, accept=accept, conditional=request.conditional, on_sent=sent, cut=request.errand
         )
         request.under_way.addBoth(self._over, request)
         self._offer(host)

@@ -99,6 +99,13 @@ async def test_a_url_that_stands_there_twice_is_fetched_once_and_answered_twice(
     assert [page.title for page in pages] == ["one"] * 4
 
 
+async def test_of_a_huge_robots_txt_the_beginning_counts() -> None:
+    rules = b"User-agent: *\nDisallow: /private\n" + b"# nothing\n" * 600_000
+    with serving({"/": [answer(html("one"))], "/private": [answer(html("no"))], "/robots.txt": [answer(rules)]}) as server:
+        pages = await gather(server, "/", "/private")
+    assert [page.reason for page in pages] == [None, Reason.ROBOTS]
+
+
 async def test_what_is_no_url_is_an_answer_too() -> None:
     with serving({"/": [answer(html("one"))], "/robots.txt": NO_ROBOTS}) as server:
         pages = await gather(server, "ftp://a/", "/", "", "http://[", "http://a b/", "\udcff")
