@@ -168,7 +168,8 @@ async def test_idle_connections_are_closed_in_time() -> None:
 async def test_idle_connections_are_bounded_in_number() -> None:
     with serving({"/": [0.02, answer()]}) as server:
         fetcher = make_fetcher(server.url(), concurrency=2)  # keeps twice that idle
-        await gatherResults([fetcher.fetch(server.url()) for _ in range(10)])
+        answers = await gatherResults([fetcher.fetch(server.url()) for _ in range(10)])
+        assert [got for got in answers if not isinstance(got, Fetched)] == []
         await pause(0.1)
         assert sum(one.open for one in server.conversations) == 4
         await fetcher.close()
