@@ -14,10 +14,10 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from crawler.parse.links import Resolver
 
-MAX_ANCHORS: Final = 8 * 1024 * 1024
+MAX_ANCHORS: Final = 4 * 1024 * 1024
 """Characters of anchors, each with one more, that are told of one document; where there are more, none are."""
-MAX_FRAGMENTS: Final = 10_000
-"""Links with a fragment that are told of one document, as many as links by default."""
+MAX_FRAGMENTS: Final = 4 * 1024 * 1024
+"""Characters of links with a fragment that are told of one document: some 50 000 links; those beyond are left out."""
 MAX_FRAGMENT: Final = 1000
 """Characters of a fragment that is told."""
 
@@ -54,12 +54,15 @@ def _anchors(tree: LexborHTMLParser) -> list[str] | None:
 def _fragments(tree: LexborHTMLParser, base: str) -> list[str]:
     resolver = Resolver(base)
     found: dict[str, None] = {}
+    room = MAX_FRAGMENTS
     for reference, fragment in _references(tree):
         target = resolver.resolve(reference)
-        if target is not None:
-            found[f"{target}#{fragment}"] = None
-            if len(found) == MAX_FRAGMENTS:
-                break
+        if target is None or (link := f"{target}#{fragment}") in found:
+            continue
+        room -= len(link)
+        if room < 0:
+            break
+        found[link] = None
     return list(found)
 
 
