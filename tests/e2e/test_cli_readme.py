@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from conftest import CRAWL, environment
 
@@ -57,7 +60,7 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],
         cwd=work,
-        env=variables | {"CRAWL_POLITENESS__DELAY": "0.01", "CRAWL_FETCH__RETRIES": "0"},
+        env=variables | {"CRAWL_POLITENESS__DELAY": "0", "CRAWL_POLITENESS__PER_HOST": "16", "CRAWL_FETCH__RETRIES": "0"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -68,7 +71,16 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     made = {path.name for path in work.iterdir()}
     assert {home, "some.crawl", "both.crawl", "pages.jsonl", "pages.csv", "example.csv"} <= made
     assert {"answers.jsonl", "answers.csv", "pages", "index.html"} <= made
+    assert {"all.warc.gz", "all.cdxj", "all.wacz", "all.md", "all.mirror", "all.sqlite", "hosts.parquet", "report.html"} <= made
     assert "denied (robots)" in done.stdout
+    assert "some links are broken" in done.stdout
+    with (work / "titles.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert len(rows) == 48
+    assert {row["title"] for row in rows} >= {"Chapter 8", "Section 1.1"}
+    assert pyarrow.parquet.read_table(work / "titles.parquet").num_rows == len(rows)
+    entries = [json.loads(line) for line in (work / "entries.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {"type": "entry", "text": "Chapter 1", "page": demo_site, "url": demo_site} in entries
 
 
 def test_the_record_and_the_exit_codes_are_told_in_full() -> None:
