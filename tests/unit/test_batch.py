@@ -27,7 +27,7 @@ class Net:
         self.accepts: list[object] = []
         self.open: dict[str, Deferred] = {}
 
-    def fetch(self, url, *, max_body=None, accept=None, conditional=None, on_sent=None):
+    def fetch(self, url, *, max_body=None, accept=None, conditional=None, on_sent=None, cut=False):
         self.asked.append((round(self.clock.seconds(), 3), url))
         self.accepts.append(accept)
         on_sent(self.clock.seconds())
