@@ -13,6 +13,7 @@ from crawler.report.plots import Plots
 from crawler.report.wording import count, milliseconds, plural, size
 
 _SEEDS_SHOWN: Final = 20
+_TO_THE_NEXT: Final = " (each bar: from its number to the next one's)"
 _STATES: Final = {
     "running": "still running: the figures are those of the moment when this report was made",
     "stopped": "stopped before its end",
@@ -76,9 +77,7 @@ def _outcomes(model: ReportModel, plots: Plots) -> str:
         "HTTP statuses", plots.bars("Answers by HTTP status", statuses)
     )
     reasons = [(wording.REASONS.get(name, name), name, count(number)) for name, number in model.reasons.items()]
-    return f'<div class="pair">{pair}</div>\n' + table(
-        "Why URLs were not fetched", ["Reason", "As records name it", "URLs"], reasons, numbers=[2]
-    )
+    return _pair(pair) + table("Why URLs were not fetched", ["Reason", "As records name it", "URLs"], reasons, numbers=[2])
 
 
 def _broken(model: ReportModel, plots: Plots) -> str:  # noqa: ARG001
@@ -128,7 +127,7 @@ def _redirects(model: ReportModel, plots: Plots) -> str:
         for redirect in model.redirects
     ]
     caption = "Redirects, the longest chains first"
-    return plot + table(caption, ["From", "To", "Hops", "What is there"], rows, numbers=[2]) + _more(len(rows), model.redirect_count)
+    return _pair(plot) + table(caption, ["From", "To", "Hops", "What is there"], rows, numbers=[2]) + _more(len(rows), model.redirect_count)
 
 
 def _end(end: str, status: int | None) -> str:
@@ -138,14 +137,17 @@ def _end(end: str, status: int | None) -> str:
 
 def _speed(model: ReportModel, plots: Plots) -> str:
     plot = figure(
-        "Time to a whole answer",
-        plots.histogram("URLs by the time of their exchange", model.times, lambda found: _from(found, _short_time)),
+        f"Time to a whole answer{_TO_THE_NEXT}",
+        plots.histogram("URLs by the time of their exchange", model.times, lambda found: _short_time(found.start)),
     )
     return plot + _pages("The slowest URLs", model.slowest)
 
 
 def _sizes(model: ReportModel, plots: Plots) -> str:
-    plot = figure("Size of contents", plots.histogram("URLs by the size of their content", model.sizes, lambda found: _from(found, size)))
+    plot = figure(
+        f"Size of contents{_TO_THE_NEXT}",
+        plots.histogram("URLs by the size of their content", model.sizes, lambda found: size(found.start)),
+    )
     return plot + _pages("The largest contents", model.largest)
 
 
@@ -191,7 +193,7 @@ def _depth(found: Bin) -> str:
 def _kinds(model: ReportModel, plots: Plots) -> str:
     pair = figure("Content types", plots.bars("URLs by content type", model.content_types))
     pair += figure("Languages, as pages say", plots.bars("Pages by language", model.languages))
-    return f'<div class="pair">{pair}</div>\n' if pair else ""
+    return _pair(pair)
 
 
 def _hosts(model: ReportModel, plots: Plots) -> str:  # noqa: ARG001
@@ -235,12 +237,13 @@ _SECTIONS: Final[tuple[tuple[str, str, Section], ...]] = (
 )
 
 
+def _pair(figures: str) -> str:
+    """Return plots that stand beside each other where there is room."""
+    return f'<div class="pair">{figures}</div>\n' if figures else ""
+
+
 def _more(shown: int, total: int) -> str:
     return paragraph(f"and {count(total - shown)} more", "faint") if total > shown else ""
-
-
-def _from(found: Bin, told: Callable[[int], str]) -> str:
-    return f"from {told(found.start)}" if found.start else told(0)
 
 
 def _short_time(value: int) -> str:

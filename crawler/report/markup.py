@@ -37,7 +37,8 @@ figcaption{font-weight:600;margin-bottom:.5rem}
 svg{display:block;width:100%;height:auto;max-width:48rem;font:12px system-ui,"Liberation Sans",sans-serif}
 svg .bar{fill:var(--bar)}svg text{fill:var(--text)}svg .axis{stroke:var(--faint)}
 svg .value,svg .label{text-anchor:middle}svg .label,svg .count{fill:var(--faint)}svg .name{text-anchor:end}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(24rem,1fr));gap:1rem}.pair figure{margin:0}.pair svg{max-width:32rem}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem}.pair figure{margin:0}
+.pair svg{max-width:32rem}
 @media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}h2{break-after:avoid}tr,figure{break-inside:avoid}
 .scroll{overflow:visible}a{color:inherit;text-decoration:none}:root{--ground:#fff;--panel:#f4f6f8;--text:#000;--faint:#444;--line:#bbb;
 --bar:#2c6fb3}}

@@ -28,8 +28,8 @@ class Lengths(Struct, frozen=True):
     """How much of each list a report tells."""
 
     pages: int = 20  # the slowest, the largest
-    broken: int = 2000  # links
-    pages_each: int = 20  # pages that hold a broken link, copies of a page
+    broken: int = 1000  # links
+    pages_each: int = 10  # pages that hold a broken link, copies of a page
     redirects: int = 500
     copies: int = 500  # groups
     hosts: int = 500
