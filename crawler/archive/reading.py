@@ -11,12 +11,12 @@ from typing import BinaryIO, Final
 from msgspec import Struct
 
 from crawler.archive.records import IDENTICAL_PAYLOAD
+from crawler.archive.segments import open_file
 
 _CHUNK: Final = 256 * 1024
 _GZIP: Final = 31  # wbits
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
-_OPEN: Final = ".open"
 
 
 class Answer(Struct, frozen=True):
@@ -42,9 +42,9 @@ class Answer(Struct, frozen=True):
 def answers(segment: Path, length: int) -> Iterator[tuple[int, Answer]]:
     """Yield the answers in the first `length` bytes of a segment, each with its offset; revisits of identical payloads among them.
 
-    Raises OSError when the segment cannot be read, zlib.error when it is damaged.
+    `segment` may still be written (see `open_file`). Raises HomeError or OSError when it cannot be read, zlib.error when it is damaged.
     """
-    with _opened(segment) as file:
+    with open_file(segment.parent, segment.name) as file:
         offset = 0
         while offset < length:
             record, size = _member(file, offset)
@@ -58,18 +58,8 @@ def answers(segment: Path, length: int) -> Iterator[tuple[int, Answer]]:
 
 def answer_at(segment: Path, offset: int) -> Answer | None:
     """Return the answer at `offset`, None when there is none; raises as `answers` does."""
-    with _opened(segment) as file:
+    with open_file(segment.parent, segment.name) as file:
         return _answer(_member(file, offset)[0])
-
-
-def _opened(segment: Path) -> BinaryIO:
-    """Open a segment, also under the name that it has got since it was listed: one that is complete is not ``.open`` any more."""
-    try:
-        return segment.open("rb")
-    except FileNotFoundError:
-        if segment.suffix != _OPEN:
-            raise
-        return segment.with_suffix("").open("rb")
 
 
 def _member(file: BinaryIO, offset: int) -> tuple[bytes, int]:

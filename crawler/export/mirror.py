@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from crawler.archive.segments import segments_of
 from crawler.errors import StoreError
 from crawler.export.mirror_catalogue import Catalogue
 from crawler.export.mirror_names import ROOT
@@ -59,9 +60,8 @@ def _catalogue(source: Source, path: Path) -> Catalogue:
     catalogue = Catalogue(path)
     try:
         for folder, lengths in source.archives():
-            for name, length in sorted(lengths.items()):
-                if ".warc.gz" in name:
-                    catalogue.add_segment(folder / name, length)
+            for name in segments_of(lengths):
+                catalogue.add_segment(folder / name, lengths[name])
         catalogue.finish()
     except sqlite3.Error as error:
         raise StoreError(f"{path}: the mirror's catalogue cannot be written: {error}") from error

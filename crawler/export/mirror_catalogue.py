@@ -52,7 +52,7 @@ class Catalogue:
     def add_segment(self, segment: Path, length: int) -> None:
         """Enter the answers in the first `length` bytes of a WARC segment; of two for one URL the later counts.
 
-        Raises StoreError when it cannot be read.
+        Raises HomeError when it is not there, StoreError when it cannot be read.
         """
         try:
             for offset, answer in answers(segment, length):

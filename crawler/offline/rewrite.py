@@ -25,6 +25,7 @@ from msgspec import Struct
 from selectolax.lexbor import SelectolaxError
 
 from crawler.archive.reading import Answer, answer_at
+from crawler.errors import HomeError
 from crawler.offline.links import Links
 from crawler.offline.pages import rewritten_page
 from crawler.parse import charset, css
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
         rows = connection.execute(_FILES, (int(parts), int(part), int(after)))
         try:
             _write_all((_File(*row) for row in rows), Links(connection), Path(folder), Path(progress), int(as_is))
-        except (OSError, zlib.error) as error:
+        except (HomeError, OSError, zlib.error) as error:
             sys.stderr.write(f"{error}\n")
             return 1
     return 0
