@@ -373,7 +373,7 @@ class Visitor:
         if rule is None or rule == DEPTH_RULE:  # too deep by this path: the frontier knows whether by all
             candidates.append(candidate(link, key))
         elif rule in SCOPE_RULES and self._settings.scope.probe_external and link.kind is Kind.PAGE:
-            candidates.append(candidate(replace(link, kind=Kind.PROBE), key))
+            self._pass_door(replace(link, kind=Kind.PROBE), key, False, candidates, refused)
         else:
             refused.append(Refusal(key, link.url, rule, link.referrer, link.depth))
         if rule == SESSION_RULE:
@@ -389,8 +389,9 @@ def candidate(link: Link, key: int) -> Candidate:
 
 
 def _hop(task: Task, target: str) -> Link:
-    """Return the link of a redirect: as deep as its source, one hop further."""
-    return Link(target, Via.REDIRECT, task.depth, task.url, task.hops + 1, task.kind)
+    """Return the link of a redirect: as deep as its source, one hop further; that of a probe may lead back into the scope."""
+    kind = Kind.PAGE if task.kind is Kind.PROBE else task.kind
+    return Link(target, Via.REDIRECT, task.depth, task.url, task.hops + 1, kind)
 
 
 def _header_refresh(answer: Fetched) -> str | None:

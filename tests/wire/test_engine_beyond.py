@@ -70,6 +70,17 @@ async def test_links_out_of_scope_are_probed_by_head_and_by_get_where_that_is_re
     assert (attempts[other.url("/good")], attempts[other.url("/no-head")]) == (1, 2)
 
 
+async def test_probes_keep_to_exclusions_and_pages_to_which_they_lead_are_crawled(tmp_path: Path) -> None:
+    async with small_web({"/kept-out": text("x"), **{f"/{n}": moved(f"/{n + 1}") for n in range(9)}}) as other:
+        async with small_web({"/b": html("/c"), "/c": html()}) as web:
+            web.pages["/"] = html(other.url("/kept-out"), other.url("/back"), other.url("/0"))
+            other.pages["/back"] = moved(web.url("/b"))
+            asks = {"scope__probe_external": True, "scope__exclude": ["kept-out"], "fetch__max_redirects": 3}
+            _, records = await crawl(tmp_path / "home", [web.url()], fetch__allow_addresses=["127.0.0.0/8"], **asks)
+    assert outcomes([record for record in records if record.url.startswith(web.url())], web) == dict.fromkeys(("/", "/b", "/c"), "fetched")
+    assert {*other.paths()} - {"/robots.txt"} == {"/0", "/1", "/2", "/3", "/back"}
+
+
 WORDS = " ".join(f"word{number} is told of here" for number in range(120))
 
 
