@@ -355,7 +355,8 @@ class Visitor:
             link = Link(page_link.url, via, depth, task.url, priority=first.get(page_link.key, 0) if first else 0)
             yield link, page_link.key, not follow or (ignore and page_link.nofollow)
         for needed in (link for link in extras.requisites if recent is None or link.key not in recent):
-            yield Link(needed.url, Via.REQUISITE, task.depth, task.url, kind=Kind.REQUISITE), needed.key, False
+            hops = task.hops + 1 if task.kind is Kind.REQUISITE else 0  # of sheets that import sheets
+            yield Link(needed.url, Via.REQUISITE, task.depth, task.url, hops, Kind.REQUISITE), needed.key, False
         for page_link in parsed.sitemaps:
             yield Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False
 

@@ -37,6 +37,7 @@ MEANINGS: Final = {
     "trap:endless": "only pages of an endless kind led to it: hundreds alike, which lead to nothing but each other",
     "trap:same_content": "only pages led to it that are the same to the byte, one below the other",
     "trap:sitemap_nesting": "sitemap indexes are nested too deep",
+    "trap:imports": "too many style sheets in a row import one another (--max-redirects)",
 }
 """Rules in words; ``exclude:PATTERN`` says itself."""
 

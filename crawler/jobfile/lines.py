@@ -97,11 +97,12 @@ class _Scanner:
     def _pair(self, table: Path) -> None:
         path = table
         start = self._at
-        for key in self._keys():
+        keys = self._keys()
+        for key in keys:
             path = (*path, key)
             if path not in self.lines.of:
                 self._mark(path, start)
-            elif path[:-1] == table:
+            elif len(keys) == 1:  # dotted keys share their beginnings: ``a.b = 1`` and ``a.c = 2``
                 self.lines.twice.append((path, self._line(start)))
         self._skip()
         _ = self._take("=") or self._take(":")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -131,6 +132,7 @@ class Hook:
 
     def run(self, page: Page, fault: Callable[[str], None]) -> None:
         """Call ``parse(page)``; what it makes is in `page.made` afterwards. Raises nothing but MemoryError."""
+        worker = os.getpid()
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output is not the hook's
                 self._take(self._parse(page), page, fault)
@@ -138,6 +140,9 @@ class Hook:
             raise
         except BaseException as error:  # SystemExit, too: a hook must not end a worker
             fault(_told(error, self._path))
+        finally:
+            if os.getpid() != worker:  # a child that the hook forked ends here: two would answer for one worker
+                os._exit(0)
 
     def _take(self, results: Any, page: Page, fault: Callable[[str], None]) -> None:
         if results is None:
@@ -189,4 +194,8 @@ def _told(error: BaseException, path: str) -> str:
     """Return an error of a hook in one line, with the line of the hook's own file that it came through last."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     where = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}{where}"
+    try:
+        what = " ".join(str(error).split())[:150]
+    except Exception:  # an error of the hook's own making need not know how to tell itself
+        what = "it cannot tell what"
+    return f"{type(error).__name__}: {what}{where}"

@@ -23,11 +23,13 @@ NOFOLLOW_RULE: Final = "nofollow"
 """Not asked here: about a link that its page does not vouch for, `visit` asks no other rule."""
 SESSION_RULE: Final = "trap:session_id"
 """Who brings the link then brings `sessions.without_session` of it, in its place."""
-LINK_RULES: Final = frozenset((NOFOLLOW_RULE, REDIRECTS_RULE, ENDLESS_RULE, SAME_CONTENT_RULE))
-"""They decide about one link: another page's link to the same URL may pass."""
 REQUISITES_RULE: Final = "requisites"
 """What a page needs to be shown is not wanted: the setting ``scope.requisites`` is off."""
 SITEMAP_NESTING_RULE: Final = "trap:sitemap_nesting"
+IMPORTS_RULE: Final = "trap:imports"
+"""Style sheets import style sheets, each another one: like redirects in a row, and as many are let in."""
+LINK_RULES: Final = frozenset((NOFOLLOW_RULE, REDIRECTS_RULE, IMPORTS_RULE, ENDLESS_RULE, SAME_CONTENT_RULE))
+"""They decide about one link: another page's link to the same URL may pass."""
 TRAPS_RULE: Final = "trap"
 """What `Door.explain` calls the question that all ``trap:…`` rules answer, when none of them refuses."""
 
@@ -49,7 +51,7 @@ class Door:
     - A sitemap may lie elsewhere if robots.txt names it, or beside the index that lists it. The pages it lists are judged as
       any link. Sitemaps have no page depth; they may be nested five deep.
     - What a page needs to be shown comes in from any site and at any depth if `requisites` is set, else not at all; of the scope,
-      ``exclude`` alone is asked, and it is no trap: no links of it are followed.
+      ``exclude`` alone is asked, and it is no trap: no links of it are followed, but what style sheets import, some sheets deep.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class Door:
         for rule, passes in self._scope.exclusions:
             yield rule, bool(passes(link.url))
         if link.hops:
-            yield REDIRECTS_RULE, link.hops <= self._max_redirects
+            yield IMPORTS_RULE if link.via is Via.REQUISITE else REDIRECTS_RULE, link.hops <= self._max_redirects
 
     def _scope_rules(self, link: Link) -> list[Rule]:
         if link.via is Via.SEED or (link.depth == 0 and self._is_seed_redirect(link)) or _is_declared_sitemap(link):

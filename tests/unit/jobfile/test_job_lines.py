@@ -91,6 +91,12 @@ def test_what_stands_twice_in_json(text: str, twice: object) -> None:
     assert json_lines(text).twice == twice
 
 
+def test_dotted_keys_share_their_beginnings() -> None:
+    lines = toml_lines("[extract.book]\nfields.title = 1\nfields.price.css = 2\nfields.price.type = 3\n")
+    assert lines.twice == []
+    assert lines.of["extract", "book", "fields", "price", "type"] == 4
+
+
 def test_a_key_that_is_not_there_has_the_line_of_the_table_around_it() -> None:
     lines = toml_lines("[a]\nb = { c = 1 }\n")
     assert lines.find(("a", "b", "missing", "deeper")) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def test_parse_may_return_a_list_or_nothing(tmp_path: Path) -> None:
         ('yield page.link("/", priority=500)', "ValueError: priority 500: give a number from -100 to 100", 0),
         ('yield {"type": "my book", "n": 1}', "'my book' is not a name of an item type", 0),
         ("def f(): f()\nf()\nyield {}", "RecursionError", 0),
+        ("class Mute(Exception):\n  def __str__(self): raise ValueError\nraise Mute", "Mute: it cannot tell what (line 4)", 0),
     ],
 )
 def test_a_mistake_is_a_fault_of_this_page(tmp_path: Path, body: str, fault: str, made: int) -> None:
@@ -95,6 +97,15 @@ def test_a_mistake_is_a_fault_of_this_page(tmp_path: Path, body: str, fault: str
     assert fault in extracted.faults[0][1]
     assert len(extracted.items) == made
     assert [link.url for link in extracted.links] == ["https://example.org/c"], "the page's own links stay"
+
+
+def test_a_child_that_a_hook_forks_does_not_come_back(tmp_path: Path) -> None:
+    mine = os.getpid()
+    extracted = run(tmp_path, 'import os\nchild = os.fork()\nyield {"child": child}')
+    if os.getpid() != mine:
+        os._exit(77)  # what the test is about: never reached
+    [item] = items(extracted)
+    assert os.waitstatus_to_exitcode(os.waitpid(item["child"], 0)[1]) == 0
 
 
 def test_what_is_no_json_is_a_fault_of_its_type(tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ def requisite(url: str, via: Via = Via.REQUISITE, **known: int) -> Link:
         (requisite("http://other.test/no/a.css"), "exclude:/no/"),
         (requisite("http://third.test/a.css", Via.REDIRECT, hops=3), None),
         (requisite("http://third.test/a.css", Via.REDIRECT, hops=4), "redirects"),
+        (requisite("http://h.test/3.css", hops=3), None),  # imported by a sheet that a sheet imports
+        (requisite("http://h.test/4.css", hops=4), "trap:imports"),
         (link("http://other.test/page"), "scope:host"),  # pages are judged as ever
     ],
 )
