@@ -21,7 +21,7 @@ from crawler import __version__
 from crawler.errors import CrawlError, Exit
 
 COMMANDS: Final = {
-    "run": "Crawl a site, or go on with a crawl that was interrupted.",
+    "run": "Crawl a site, do a job file, or go on with what was interrupted.",
     "batch": "Fetch a fixed list of URLs, the answers in the order of the list.",
     "try": "Show what a job's rules take from one page.",
     "shell": "Open a prompt with a page at hand, to try selectors.",
@@ -31,7 +31,7 @@ COMMANDS: Final = {
     "job": "Write, check and describe job files: what one crawl is to do.",
     "report": "Sum up a crawl: broken links, redirects, copies, slow pages, plots.",
     "check": "Check a site for broken links.",
-    "export": "Write a crawl's records as JSON lines or CSV.",
+    "export": "Write what a crawl has brought in another form: tables, archives, text.",
     "config": "Show and check settings.",
     "completion": "Print the completion script of a shell.",
 }

@@ -45,6 +45,7 @@ EPILOG: Final = (
     "The exit code is 0 when every link leads somewhere, 12 when one does not, 11 when the check was interrupted. Links to other sites are "
     "asked for by HEAD (by GET where a server has no answer to that) and not followed; parts of their pages are not looked for."
 )
+_ENDINGS: Final = {".json": "json", ".csv": "csv", ".xml": "junit"}
 _NOT_OFFERED: Final = ("politeness.nofollow", "fetch.accept")
 _SECTIONS: Final = ("How politely", "How it is fetched", "How it connects")
 
@@ -78,7 +79,11 @@ def _what_is_checked() -> Section:
 def _what_is_written() -> Section:
     return Section(
         "What is written",
-        click.Option(["--format", "form"], type=click.Choice(["text", "json", "csv", "junit"]), default="text", show_default=True),
+        click.Option(
+            ["--format", "form"],
+            type=click.Choice(["text", "json", "csv", "junit"]),
+            help="[default: what FILE's name says (.json .csv .xml), else text]",
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="The same as --format json."),
         click.Option(["-o", "--output"], default=STANDARD_OUTPUT, metavar="FILE", show_default=True, help="'-' is standard output."),
         click.Option(["--overwrite"], is_flag=True, help="Replace FILE if it is there."),
@@ -112,7 +117,7 @@ def command(ctx: click.Context, /, seeds: tuple[str, ...], **_options: Any) -> E
     """
     options = ctx.params
     ignored = ignored_links(options["ignore"])
-    form = "json" if options["as_json"] else options["form"]
+    form = "json" if options["as_json"] else options["form"] or _ENDINGS.get(Path(options["output"]).suffix.lower(), "text")
     check_output(options["output"], overwrite=options["overwrite"], text=True)
     job = make_job(list(seeds), load_settings(options["config_file"], check_settings(given_settings(ctx), options)))
     session = open_session(job.settings.fetch, job.seeds)

@@ -21,6 +21,7 @@ WIDTH: Final = 160
 _LONGEST: Final = 70
 _LINKS: Final = 20
 _FAULTS: Final = 30
+_ITEMS: Final = 5
 
 
 def show(answer: bytes, page: OnePage) -> None:
@@ -102,7 +103,7 @@ def _show_follow(console: Console, findings: dict[str, Any]) -> None:
     for rule in findings["follow"]:
         _line(console, _told_of(rule), "green" if rule["links"] else "yellow")
     if findings["hook"] is not None:
-        _line(console, f"hook: made {plural(findings['hook'], 'item or link', 'items and links')}")
+        _show_hook(console, findings)
     left_out = f", {findings['left_out']} of the page left out" if findings["left_out"] else ""
     _line(console, f"{plural(len(links), 'link')} to follow{left_out}", "bold")
     ranked = sorted(links, key=lambda link: -link["priority"])
@@ -110,6 +111,16 @@ def _show_follow(console: Console, findings: dict[str, Any]) -> None:
         _line(console, f"  {link['priority']:4d}  {link['url']}{'  (nofollow)' if link['nofollow'] else ''}")
     if len(ranked) > _LINKS:
         _line(console, f"  … and {len(ranked) - _LINKS} more")
+
+
+def _show_hook(console: Console, findings: dict[str, Any]) -> None:
+    _line(console, f"hook: made {plural(findings['hook'], 'item or link', 'items and links')}")
+    ruled = {rule["name"] for rule in findings["rules"]}
+    items = [item for item in findings["items"] if item["type"] not in ruled]  # those of rules are told above, field by field
+    for item in items[:_ITEMS]:
+        _line(console, f"  {json.dumps(item, ensure_ascii=False)}")
+    if len(items) > _ITEMS:
+        _line(console, f"  … and {plural(len(items) - _ITEMS, 'more item')}")
 
 
 def _told_of(rule: dict[str, Any]) -> str:

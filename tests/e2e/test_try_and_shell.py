@@ -112,6 +112,19 @@ def test_try_on_a_file(crawl: Crawl, books: str, tmp_path: Path) -> None:
     assert "book: not for this page" in crawl("try", "books.toml", "page.html").stdout
 
 
+def test_try_shows_the_items_of_a_hook(crawl: Crawl, books: str, tmp_path: Path) -> None:
+    (tmp_path / "hooks.py").write_text(
+        "def parse(page):\n    for number in range(7):\n        yield {'type': 'thing', 'number': number, 'of': page.url}\n"
+    )
+    (tmp_path / "hook.toml").write_text(f'seeds = ["{books}"]\nhook = "hooks.py"\n')
+    told = crawl("try", "hook.toml", "--html", "site/catalogue/index.html", "--url", f"{books}/x").stdout
+    assert "hook: made 7 items and links\n" in told
+    assert f'  {{"type": "thing", "url": "{books}/x", "number": 0, "of": "{books}/x"}}\n' in told
+    assert '"number": 4' in told
+    assert '"number": 5' not in told
+    assert "  … and 2 more items\n" in told
+
+
 def test_try_obeys_robots_txt_and_says_what_is_wrong(crawl: Crawl, books: str, tmp_path: Path) -> None:
     denied = crawl("try", "books.toml", f"{books}/private/index.html")
     assert (denied.code, denied.stdout) == (12, "")
