@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,15 @@ ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
 SET_UP = [block for block in BLOCKS if "pip install" in block]
+
+HASTE = {
+    "CRAWL_POLITENESS__DELAY": "0",
+    "CRAWL_POLITENESS__PER_HOST": "16",
+    "CRAWL_FETCH__RETRIES": "0",
+    "CRAWL_PARSE__WORKERS": "1",
+    "CRAWL_SCOPE__EXCLUDE": '["/slow"]',
+}
+"""What a page that takes a second, and a pause after each, would teach is tested elsewhere."""
 
 
 @pytest.fixture
@@ -60,7 +70,7 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],
         cwd=work,
-        env=variables | {"CRAWL_POLITENESS__DELAY": "0", "CRAWL_POLITENESS__PER_HOST": "16", "CRAWL_FETCH__RETRIES": "0"},
+        env=variables | HASTE,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -74,6 +84,7 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     assert {"all.warc.gz", "all.cdxj", "all.wacz", "all.md", "all.mirror", "all.sqlite", "hosts.parquet", "report.html"} <= made
     assert "denied (robots)" in done.stdout
     assert "some links are broken" in done.stdout
+    assert "<testsuites " in (work / "links.xml").read_text(encoding="utf-8")
     with (work / "titles.csv").open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table))
     assert len(rows) == 48
@@ -81,6 +92,17 @@ def test_the_commands_work_in_the_order_of_the_page(demo_site: str, tmp_path: Pa
     assert pyarrow.parquet.read_table(work / "titles.parquet").num_rows == len(rows)
     entries = [json.loads(line) for line in (work / "entries.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {"type": "entry", "text": "Chapter 1", "page": demo_site, "url": demo_site} in entries
+
+
+def test_every_output_and_every_extra_is_told() -> None:
+    from crawler.cli import COMMANDS
+    from crawler.export.formats import FORMATS
+
+    for form in FORMATS.values():
+        assert f"{form.extensions[0]}`" in README if form.extensions else f"{form.schemes[0]}://" in README, form.name
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert {extra for extra in extras if f"| `{extra}` |" not in README} == set()
+    assert {command for command in COMMANDS if not re.search(rf"\bcrawl {command}\b", README)} == set()
 
 
 def test_the_record_and_the_exit_codes_are_told_in_full() -> None:
