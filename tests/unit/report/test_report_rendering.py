@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from making_records import ORIGIN, failed, record, redirected, urls
 
+from crawler.model import Record
 from crawler.report.html import render_html
 from crawler.report.junit import junit
 from crawler.report.links import find_broken
@@ -21,8 +22,8 @@ def about(**given: object) -> About:
     return About(**{"home": "h.crawl", "state": "finished", "seeds": [f"{ORIGIN}/"], "settings": {}, **given})  # type: ignore[arg-type]
 
 
-def of(*records: object, **given: object) -> ReportModel:
-    return summarise(lambda: iter(records), about(**given), lengths=Lengths(pages=2, broken=1, redirects=1, hosts=1, denied=1))  # type: ignore[arg-type]
+def of(*records: Record, **given: object) -> ReportModel:
+    return summarise(lambda: iter(records), about(**given), lengths=Lengths(pages=2, broken=1, redirects=1, hosts=1, denied=1))
 
 
 def test_an_empty_crawl_has_a_report() -> None:
