@@ -125,7 +125,7 @@ class Summary:
 
     def _next_steps(self) -> list[str]:
         home = shlex.quote(self._folder)
-        steps = [] if self.nothing_fetched else [f"crawl export {home} --format csv -o pages.csv"]
+        steps = [] if self.nothing_fetched else [f"crawl report {home} -o report.html", f"crawl export {home} -o pages.csv"]
         if self._result.snapshot.refused or self._result.snapshot.reasons:
             steps.append(f"crawl why {home} URL")
         return [f"{'Next:' if index == 0 else '':<9}{step}" for index, step in enumerate(steps)]

@@ -91,7 +91,8 @@ def test_a_finished_crawl_in_words() -> None:
         "  links refused: scope:host 9",
         "Records: my home/records.jsonl (1,205 lines)",
         "         a.csv",
-        "Next:    crawl export 'my home' --format csv -o pages.csv",
+        "Next:    crawl report 'my home' -o report.html",
+        "         crawl export 'my home' -o pages.csv",
         "         crawl why 'my home' URL",
     ]
 
