@@ -56,6 +56,8 @@ class Checked(Struct, frozen=True):
     seeds: list[str]
     complete: bool  # whether the crawl came to its end
     urls: int  # with an outcome
+    left: int  # URLs that a limit left unchecked
+    refused: dict[str, int]  # links that look like a site without end, by rule: they were not checked either
     links: Links
 
 
@@ -70,6 +72,7 @@ def _what_is_checked() -> Section:
         click.Option(["--ignore"], multiple=True, metavar="REGEX", help="Leave out links in which REGEX is found. Repeatable."),
         SettingOption("--depth", key="scope.depth", type=click.IntRange(min=0), metavar="N", help="At most N links away from URL."),
         SettingOption("--max-pages", key="scope.max_pages", type=click.IntRange(min=1), metavar="N", help="Stop after N pages."),
+        SettingOption("--traps/--no-traps", key="scope.traps", help="Leave out links that look like sites without end."),
         SettingOption(
             "--scope", key="scope.scope", type=click.Choice(["host", "domain", "prefix"]), help="What counts as the site of URL."
         ),
@@ -202,13 +205,14 @@ def _read(folder: Path, job: Job, result: Result, ignored: re.Pattern[str] | Non
     reader = HomeReader(folder)
     try:
         links = find_broken(reader.records, fragments=fragments, max_redirects=job.settings.fetch.max_redirects)
+        refused = {rule: number for rule, number in reader.status().counters.refused.items() if rule.startswith("trap") and number}
     finally:
         reader.close()
     if ignored is not None:
         kept = [link for link in links.broken if not ignored.search(link.url)]
         links = msgspec.structs.replace(links, broken=kept, broken_count=links.broken_count - len(links.broken) + len(kept))
     complete = result.state == "finished" or result.why in ("max_pages", "max_time")
-    return Checked(job.seeds, complete, result.snapshot.done, links)
+    return Checked(job.seeds, complete, result.snapshot.done, result.snapshot.queued, refused, links)
 
 
 def rendered(checked: Checked, form: str) -> str:
@@ -241,7 +245,10 @@ def conclusion(checked: Checked) -> str:
         lines.append(f"{plural(links.broken_count, 'broken link')}{on}; {plural(checked.urls, 'URL')} checked.")
     else:
         lines.append(f"No broken links; {plural(checked.urls, 'URL')} checked.")
-    if links.not_checked:
-        counts = "; ".join(f"{plural(number, 'URL')}: {REASONS.get(reason, reason)}" for reason, number in links.not_checked.items())
-        lines.append(f"Could not be checked: {counts}.")
+    not_checked = [(number, REASONS.get(reason, reason)) for reason, number in links.not_checked.items()]
+    not_checked += [(number, f"looks like a site without end ({rule})") for rule, number in checked.refused.items()]
+    not_checked += [(checked.left, "left by a limit (--max-pages)")] if checked.left and checked.complete else []
+    told = [f"{plural(number, 'URL')}: {why_not}" for number, why_not in not_checked]
+    if told:
+        lines.append(f"Not checked: {'; '.join(told)}.")
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def test_text_is_grouped_by_page(sites: Sites, crawl: Crawl) -> None:
         f"  {sites.origin}/good.html#missing\n    no element has the id or name missing"
     )
     assert done.stdout.splitlines()[-2].startswith("8 broken links on 4 pages; ")
-    assert done.stdout.splitlines()[-1] == "Could not be checked: 1 URL: robots.txt forbids it."
+    assert done.stdout.splitlines()[-1] == "Not checked: 1 URL: robots.txt forbids it."
     assert not done.stderr
 
 
@@ -77,6 +77,12 @@ def test_no_broken_link_is_exit_code_0_and_a_kept_home_is_made_anew(sites: Sites
     other = crawl("check", f"{sites.origin}/menu.html", "--dir", "kept", *QUICKLY)
     assert other.code == 2, "a home with another crawl is left alone"
     assert "seeds" in other.stderr
+
+
+def test_what_a_limit_leaves_is_said(sites: Sites, crawl: Crawl) -> None:
+    done = crawl("check", f"{sites.origin}/good.html", "--max-pages", "1", *QUICKLY)
+    assert done.code == 0, done
+    assert done.stdout == "No broken links; 1 URL checked.\nNot checked: 2 URLs: left by a limit (--max-pages).\n"
 
 
 def test_a_start_that_is_not_there(sites: Sites, crawl: Crawl) -> None:
