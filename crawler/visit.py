@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from crawler import url as urls
 from crawler.config import Settings
 from crawler.errors import CrawlError
-from crawler.extras import to_archive
+from crawler.extras import archiving, to_archive
 from crawler.fetch.client import Fetch
 from crawler.frontier.sqlite import Candidate
 from crawler.model import (
@@ -137,7 +137,7 @@ class Visitor:
     ) -> None:
         """`recent` is None under a depth limit: then each page's links matter, seen or not."""
         self._fetch_url = parts.fetch
-        self._parse_body = parts.parse
+        self._parse_body = archiving(parts.parse)
         self._store_operation = parts.store
         self._door = door
         self._robots = robots
@@ -349,13 +349,12 @@ class Visitor:
         via, depth = (Via.SITEMAP, 1) if task.kind is Kind.SITEMAP else (Via.LINK, task.depth + 1)
         ignore = self._settings.politeness.nofollow
         recent, follow = self._recent, not ignore or directives.follows(visit.directives)
-        extras = visit.extras or _NO_EXTRAS
+        extras, hops = visit.extras or _NO_EXTRAS, task.hops + 1 if task.kind is Kind.REQUISITE else 0  # sheets import sheets
         first = dict(extras.priorities)
         for page_link in (link for link in parsed.links if recent is None or link.key not in recent):
             link = Link(page_link.url, via, depth, task.url, priority=first.get(page_link.key, 0) if first else 0)
             yield link, page_link.key, not follow or (ignore and page_link.nofollow)
         for needed in (link for link in extras.requisites if recent is None or link.key not in recent):
-            hops = task.hops + 1 if task.kind is Kind.REQUISITE else 0  # of sheets that import sheets
             yield Link(needed.url, Via.REQUISITE, task.depth, task.url, hops, Kind.REQUISITE), needed.key, False
         for page_link in parsed.sitemaps:
             yield Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False
