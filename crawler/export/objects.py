@@ -23,6 +23,13 @@ from crawler.export.places import MARK
 _IMPATIENT: Final[dict[str, Any]] = {"retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=15)}}
 """How a store is asked before a crawl: somebody waits for the answer."""
 
+_CREDENTIALS: Final = {
+    "/latest/api/token": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "/computeMetadata/": "GOOGLE_APPLICATION_CREDENTIALS",
+    "Account must be specified": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+"""What obstore says where the environment holds no credentials (it then asks the machine's own cloud), and what is to be set."""
+
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
@@ -127,8 +134,11 @@ def _is_there(store: ObjectStore, key: str) -> bool:
 
 
 def _said(problem: Exception) -> str:
-    """Return what a service said, without obstore's account of its tries."""
+    """Return what a service said, without obstore's account of its tries, or which credentials are missing."""
     text = str(problem)
+    for sign, names in _CREDENTIALS.items():
+        if sign in text:
+            return f"no credentials were found: set {names} in the environment (docs/outputs.md)"
     said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (said[1] if said else lines[0] if lines else type(problem).__name__)[:500]

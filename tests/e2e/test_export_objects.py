@@ -80,7 +80,7 @@ def record(url: str, **values: Any) -> Record:
 
 
 def source(*urls: str) -> Source:
-    return Source(lambda: (record(url) for url in urls), lambda _: iter(()), {}, list, lambda: iter(()), [])
+    return Source(lambda: (record(url) for url in urls), lambda _: iter(()), {}, list, [])
 
 
 def test_a_file_becomes_an_object(s3: Any) -> None:
@@ -124,6 +124,18 @@ def test_what_is_there_is_replaced_only_on_demand(s3: Any) -> None:
     s3.put_object(Bucket="crawls", Key="all.md/letter", Body=b"precious")
     with pytest.raises(UsageError, match="no export of a crawl wrote"):
         check_target(parse_output("s3://crawls/all.md/"), overwrite=True)
+
+
+def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    with socket.socket() as nobody:  # in place of the cloud's own service, which obstore asks then
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        with pytest.raises(StoreError, match=r"s3://crawls/a\.csv: no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET"):
+            check_target(parse_output("s3://crawls/a.csv"), overwrite=False)
+    with pytest.raises(UsageError, match="set AZURE_STORAGE_ACCOUNT_NAME"):
+        check_target(parse_output("az://crawls/a.csv"), overwrite=False)
 
 
 def test_what_cannot_be_is_told(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
