@@ -55,6 +55,8 @@ def status_lines(status: Status, home: str) -> list[str]:
         ("outcomes", counters.outcomes),
         ("reasons", counters.reasons),
         ("statuses", counters.statuses),
+        ("items", counters.items),
+        ("rules failed", counters.faults),
         ("links refused", counters.refused),
     ):
         lines += _count_rows(title, counts)
