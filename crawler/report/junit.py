@@ -11,6 +11,7 @@ from crawler.report.model import BrokenLink, Links
 from crawler.report.wording import why
 
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_START: Final = "where the crawl began"
 _PASSED: Final = "links lead somewhere"
 
 
@@ -21,7 +22,9 @@ def junit(links: Links, *, name: str, urls: int) -> str:
     parts = ['<?xml version="1.0" encoding="UTF-8"?>']
     parts.append(f'<testsuites name={_attribute(name)} tests="{failures or 1}" failures="{failures}" errors="0">')
     for page, broken in pages.items():
-        parts.append(f'  <testsuite name={_attribute(page)} tests="{len(broken)}" failures="{len(broken)}" errors="0" skipped="0">')
+        parts.append(
+            f'  <testsuite name={_attribute(page or _START)} tests="{len(broken)}" failures="{len(broken)}" errors="0" skipped="0">'
+        )
         parts += [_case(page, link) for link in broken]
         parts.append("  </testsuite>")
     if not pages:
@@ -34,7 +37,7 @@ def junit(links: Links, *, name: str, urls: int) -> str:
 def _case(page: str, link: BrokenLink) -> str:
     said = _attribute(why(link))
     return (
-        f"    <testcase classname={_attribute(page)} name={_attribute(link.url)}>"
+        f"    <testcase classname={_attribute(page or _START)} name={_attribute(link.url)}>"
         f"<failure type={_attribute(link.reason)} message={said}/></testcase>"
     )
 

@@ -77,5 +77,7 @@ def test_junit_is_xml_whatever_pages_say() -> None:
     assert (root.get("tests"), root.get("failures")) == ("1", "1")
     [failure] = root.iter("failure")
     assert failure.get("message") == EVIL.replace("\x00", "\ufffd")
+    seed = ElementTree.fromstring(junit(find_broken(lambda: [failed("/")]), name="x", urls=1))
+    assert [suite.get("name") for suite in seed] == ["where the crawl began"]
     passed = ElementTree.fromstring(junit(find_broken(lambda: [record("/a")]), name="x", urls=1))
     assert (passed.get("tests"), passed.get("failures"), len(list(passed.iter("testcase")))) == ("1", "0", 1)
