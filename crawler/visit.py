@@ -33,8 +33,8 @@ from crawler.model import (
     Parsed,
     Reason,
     Task,
-    Via,
 )
+from crawler.outlinks import Outlink, hop, outlinks
 from crawler.parse.frames import ToParse
 from crawler.parse.pool import Parse
 from crawler.parse.refresh import refresh_target
@@ -52,7 +52,6 @@ from crawler.store.commit import Completion, Operation, Postponement
 from crawler.store.refused import Refusal
 
 _log: Final = Logger()
-_NO_EXTRAS: Final = Extras()
 _NO_HEAD: Final = frozenset((400, 403, 404, 405, 406, 500, 501, 503))
 """What servers say to HEAD where they have an answer to GET."""
 LINKS_AT_ONCE: Final = 300
@@ -331,35 +330,18 @@ class Visitor:
             visit.refused += [Refusal(link.key, link.url, rule, link.referrer, link.depth) for link in links]
             visit.parsed = replace(parsed, notes=[*parsed.notes, f"{len(links)} links withheld: an endless site"])
 
-    def _links(self, visit: Visit) -> Iterator[tuple[Link, int, bool]]:
-        """Yield what a visit leads to: (link, key, nofollow)."""
-        task = visit.task
-        target = visit.classified.redirect_to
+    def _links(self, visit: Visit) -> Iterator[Outlink]:
+        target, parsed = visit.classified.redirect_to, visit.parsed
         if target is not None:
-            yield _hop(task, target), urls.fingerprint(target), False
-            return
-        parsed = visit.parsed
-        if parsed is None or visit.classified.outcome is not Outcome.FETCHED:
-            return
-        refresh = visit.refresh or parsed.refresh  # as in browsers, the header comes first
-        if refresh is not None and refresh != task.url:
-            yield _hop(task, refresh), urls.fingerprint(refresh), False
-        if parsed.canonical is not None and parsed.canonical != task.url:
-            yield Link(parsed.canonical, Via.CANONICAL, task.depth, task.url), urls.fingerprint(parsed.canonical), False
-        via, depth = (Via.SITEMAP, 1) if task.kind is Kind.SITEMAP else (Via.LINK, task.depth + 1)
-        ignore = self._settings.politeness.nofollow
-        recent, follow = self._recent, not ignore or directives.follows(visit.directives)
-        extras, hops = visit.extras or _NO_EXTRAS, task.hops + 1 if task.kind is Kind.REQUISITE else 0  # sheets import sheets
-        first = dict(extras.priorities)
-        for page_link in (link for link in parsed.links if recent is None or link.key not in recent):
-            link = Link(page_link.url, via, depth, task.url, priority=first.get(page_link.key, 0) if first else 0)
-            yield link, page_link.key, not follow or (ignore and page_link.nofollow)
-        for needed in (link for link in extras.requisites if recent is None or link.key not in recent):
-            yield Link(needed.url, Via.REQUISITE, task.depth, task.url, hops, Kind.REQUISITE), needed.key, False
-        for page_link in parsed.sitemaps:
-            yield Link(page_link.url, Via.SITEMAP, task.depth + 1, task.url, kind=Kind.SITEMAP), page_link.key, False
+            yield hop(visit.task, target)
+        elif parsed is not None and visit.classified.outcome is Outcome.FETCHED:
+            obey = self._settings.politeness.nofollow
+            follow = not obey or directives.follows(visit.directives)
+            yield from outlinks(
+                *(visit.task, parsed, visit.extras), refresh=visit.refresh, recent=self._recent, follow=follow, obey_nofollow=obey
+            )
 
-    def _pass_doors(self, visit: Visit, links: Iterator[tuple[Link, int, bool]]) -> int:
+    def _pass_doors(self, visit: Visit, links: Iterator[Outlink]) -> int:
         """Bring links before the door; return how many there were."""
         extensions = self._door.extensions
         count = 0
@@ -386,12 +368,6 @@ class Visitor:
 def candidate(link: Link, key: int) -> Candidate:
     """Return what the frontier is asked about `link`."""
     return Candidate(key, link.url, urls.host(link.url), link.kind, link.via, link.depth, link.hops, link.referrer, link.priority)
-
-
-def _hop(task: Task, target: str) -> Link:
-    """Return the link of a redirect: as deep as its source, one hop further; that of a probe may lead back into the scope."""
-    kind = Kind.PAGE if task.kind is Kind.PROBE else task.kind
-    return Link(target, Via.REDIRECT, task.depth, task.url, task.hops + 1, kind)
 
 
 def _header_refresh(answer: Fetched) -> str | None:

@@ -41,6 +41,7 @@ FLOORS = {
     "lag": 3,
     "lease": 3,
     "rate": 3,
+    "outlinks": 4,
     "recent": 3,
     "url": 2,
     "config": 2,
