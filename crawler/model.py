@@ -281,12 +281,21 @@ def _timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+HTML_TYPES: Final = frozenset(("text/html", "application/xhtml+xml"))
+"""The media types of documents that are read as HTML."""
+
+
 def media_type(headers: Iterable[tuple[str, str]]) -> str | None:
     """Return the media type that a Content-Type names, lower-cased, without parameters; None when there is none."""
     for name, value in headers:
         if name == "content-type":
-            return value.partition(";")[0].strip().lower()[:100] or None
+            return bare_type(value)[:100] or None
     return None
+
+
+def bare_type(content_type: str | None) -> str:
+    """Return the media type in a Content-Type, lower-cased, without parameters; nothing where there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def joined_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -33,6 +33,5 @@ def source_of(reader: HomeReader | ShardsReader, outcomes: Sequence[str] = ()) -
         items=items,
         item_fields={name: list(rule.fields) for name, rule in rules.items()},
         archives=reader.archives,
-        index_lines=reader.index_lines,
         seeds=job.seeds,
     )

@@ -10,7 +10,7 @@ from crawler.export.segments import index_lines, segments
 from crawler.export.source import Source
 
 
-def write_cdxj(source: Source, target: Path, **_: str) -> int:
+def write_cdxj(source: Source, target: Path) -> int:
     """Write the sorted index to `target` and return its number of lines.
 
     Its file names are those of the segments; where the crawl had several processes, with the path below the crawl's home.

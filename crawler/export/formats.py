@@ -20,6 +20,7 @@ from msgspec import Struct
 from crawler.errors import UsageError
 from crawler.export.source import Source
 from crawler.secret import without_password
+from crawler.store.outputs import EXTENSIONS
 
 STANDARD_OUTPUT: Final = "-"
 OBJECT_SCHEMES: Final = ("s3", "gs", "az")
@@ -49,17 +50,18 @@ class Format(Struct, frozen=True):
     requires: tuple[tuple[str, str], ...] = ()  # (module, our extra that installs it)
 
 
-def _lines(name: str, *extensions: str, about: str) -> Format:
+def _lines(name: str, about: str) -> Format:
     options = ("items", "form")
+    extensions = tuple(extension for extension, form in EXTENSIONS.items() if form == name)
     return Format(name, extensions, "crawler.export.lines:write_lines", "record", about, streamed=True, items=True, options=options)
 
 
 _TABLE: Final = ("items", "table")
 _LIST: Final = (
-    _lines("jsonl", ".jsonl", ".jl", ".ndjson", about="JSON lines, one record each"),
-    _lines("jsonl.gz", ".jsonl.gz", ".jl.gz", ".ndjson.gz", about="JSON lines, gzip"),
-    _lines("jsonl.zst", ".jsonl.zst", ".jl.zst", ".ndjson.zst", about="JSON lines, Zstandard"),
-    _lines("csv", ".csv", about="CSV with a header line, without lists and texts"),
+    _lines("jsonl", "JSON lines, one record each"),
+    _lines("jsonl.gz", "JSON lines, gzip"),
+    _lines("jsonl.zst", "JSON lines, Zstandard"),
+    _lines("csv", "CSV with a header line, without lists and texts"),
     Format(
         "parquet",
         (".parquet",),

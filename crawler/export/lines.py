@@ -29,9 +29,9 @@ def write_lines(source: Source, target: Path, *, form: str, items: str | None = 
 
 def send_lines(source: Source, write: Callable[[bytes], object], *, form: str, items: str | None = None) -> int:
     """Hand the bytes of such a file to `write`, a thousand lines at a time; return how many there are."""
-    encoding = encoder(form)
     if items is not None:
         return _send_items(source, write, form, items)
+    encoding = encoder(form)
     write(encoding.header)
     return _sent(source.records(), lambda batch: write(encoding.encode(batch)))
 

@@ -12,13 +12,13 @@ from crawler.archive.reading import Answer, answers
 from crawler.errors import StoreError
 from crawler.export.mirror_names import ROOT, file_of, folded, folders_of
 from crawler.model import media_type
+from crawler.policy.status import REDIRECTS
 from crawler.url import canonicalise
 
 MAX_REDIRECTS: Final = 20
 """Redirects in a row that are followed to a file."""
 
 _MIRRORED: Final = frozenset((200, 203))
-_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _MARKUP: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,512}<(?:!doctype html|html|head|body|!--)", re.I)
 _SCHEMA: Final = """
 PRAGMA journal_mode = OFF;
@@ -64,7 +64,7 @@ class Catalogue:
         execute = self._connection.execute
         if not answer.revisit and not answer.truncated and answer.digest:
             execute("INSERT OR IGNORE INTO payloads VALUES (?, ?, ?)", (answer.digest, segment, offset))
-        if answer.status in _REDIRECTS:
+        if answer.status in REDIRECTS:
             location = canonicalise(answer.header("location") or "", answer.url)
             execute(_PAGE, (answer.url, segment, offset, None, location or "", None))
         elif answer.status in _MIRRORED and not answer.truncated:

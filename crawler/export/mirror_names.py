@@ -8,6 +8,7 @@ Names are unique without regard to case, and none is a folder's.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 from urllib.parse import unquote
 
@@ -68,8 +69,8 @@ def file_of(url: str, media_type: str | None, attempt: int = 0) -> str:
 
 
 def folded(path: str) -> str:
-    """Return what two paths have in common that are one to some file systems."""
-    return path.casefold()
+    """Return what two paths have in common that are one to some file systems: those know no case, or spell accents in one way."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _host(url: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from itertools import count
 from typing import Final
 
 import xxhash
 
-from crawler.export.mirror_names import file_of, folders_of
+from crawler.export.mirror_names import file_of, folded, folders_of
 
 _HTML: Final = "text/html"
 _EXTENSION: Final = re.compile(r"\.x?html?\Z", re.I)
@@ -21,7 +20,7 @@ class Names:
     def __init__(self, extension: str, *reserved: str) -> None:
         """`extension` of every file, as ``.md``; `reserved` paths are given to none."""
         self._extension = extension
-        self._taken = {_folded(path) for path in reserved}
+        self._taken = {_key(path) for path in reserved}
 
     def path(self, url: str) -> str:
         """Return the path of a new file for canonical `url`, relative and with slashes; not one that was given before."""
@@ -29,7 +28,7 @@ class Names:
         for attempt in count():
             name = _EXTENSION.sub("", file_of(url, _HTML, attempt)) + self._extension
             path = "/".join([*folders, name])
-            if (key := _folded(path)) not in self._taken:
+            if (key := _key(path)) not in self._taken:
                 break
         self._taken.add(key)
         return path
@@ -39,7 +38,7 @@ class Names:
         return f"{name}_" if name.lower().endswith((self._extension, ".jsonl")) else name
 
 
-def _folded(path: str) -> int:
-    """Return a hash of what is one path to file systems that know no case: many are remembered."""
-    value: int = xxhash.xxh3_64_intdigest(unicodedata.normalize("NFC", path).casefold().encode())
+def _key(path: str) -> int:
+    """Return a hash of a path, since many are remembered."""
+    value: int = xxhash.xxh3_64_intdigest(folded(path).encode())
     return value

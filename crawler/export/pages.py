@@ -13,12 +13,11 @@ from crawler.errors import UsageError
 from crawler.export.names import Names
 from crawler.export.places import new_folder
 from crawler.export.source import Source
-from crawler.model import Outcome, Record
+from crawler.model import HTML_TYPES, Outcome, Record
 
 INDEX: Final = "index.jsonl"
 """One JSON object for each file: file, url, title, fetched_at, digest."""
 
-_HTML_TYPES: Final = ("text/html", "application/xhtml+xml")
 _FRONT_MATTER: Final = re.compile(r"\A---\n((?:(?:date|author): [^\n]*\n)+)---\n\n?")
 _NEVER_RAW: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")  # YAML takes them for line ends, or refuses them, within quotes
 
@@ -42,7 +41,7 @@ def _write(source: Source, target: Path, extension: str, form: str, content: Cal
         with (folder / INDEX).open("wb") as index:
             for record in source.records():
                 if not record.text:
-                    lacking += record.outcome is Outcome.FETCHED and record.content_type in _HTML_TYPES
+                    lacking += record.outcome is Outcome.FETCHED and record.content_type in HTML_TYPES
                     continue
                 path = names.path(record.url)
                 file = folder / path

@@ -17,5 +17,4 @@ class Source(Struct, frozen=True):
     items: Callable[[str | None], Iterator[bytes]]  # lines of JSON, of one type or of all: {"type": …, "url": …, fields}
     item_fields: dict[str, list[str]]  # the fields that rules declare, by type of item, in their order
     archives: Callable[[], list[tuple[Path, dict[str, int]]]]  # folders with WARC segments; committed bytes by file name
-    index_lines: Callable[[], Iterator[bytes]]  # lines of CDXJ, unsorted
     seeds: list[str]

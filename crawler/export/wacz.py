@@ -22,12 +22,11 @@ from crawler import __version__
 from crawler.export.places import new_file
 from crawler.export.segments import copy, index_lines, segments
 from crawler.export.source import Source
-from crawler.model import Outcome, Record
+from crawler.model import HTML_TYPES, Outcome, Record
 
 VERSION: Final = "1.1.1"
 _BLOCK: Final = 300  # lines of the index that are compressed together
 _GZIP: Final = 31  # wbits
-_PAGE_TYPES: Final = frozenset(("text/html", "application/xhtml+xml"))
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -40,7 +39,7 @@ class Resource(Struct, frozen=True):
     bytes: int
 
 
-def write_wacz(source: Source, target: Path, **_: str) -> int:
+def write_wacz(source: Source, target: Path) -> int:
     """Write the archive, its index and its pages to `target` and return the number of pages.
 
     Pages are the HTML documents that were fetched. Raises UsageError when the crawl kept no archive, StoreError when the disk does not
@@ -90,7 +89,7 @@ def _write_pages(write: Callable[[bytes], object], source: Source) -> int:
 
 
 def _pages(records: Iterable[Record]) -> Iterator[Record]:
-    return (record for record in records if record.outcome is Outcome.FETCHED and record.content_type in _PAGE_TYPES)
+    return (record for record in records if record.outcome is Outcome.FETCHED and record.content_type in HTML_TYPES)
 
 
 class _Package:

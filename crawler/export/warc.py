@@ -12,7 +12,7 @@ from crawler.export.source import Source
 _EXTENSION: Final = ".warc.gz"
 
 
-def write_warc(source: Source, target: Path, **_: str) -> int:
+def write_warc(source: Source, target: Path) -> int:
     """Write the archive to `target`, and its CDXJ index to the file beside that ends in ``.cdxj``; return how many records it holds.
 
     WARC files may be put one after the other (WARC 1.1 section 4). It is a copy, not a link: what a later run of the crawl does to its

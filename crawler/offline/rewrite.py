@@ -26,6 +26,7 @@ from selectolax.lexbor import SelectolaxError
 
 from crawler.archive.reading import Answer, answer_at
 from crawler.errors import HomeError
+from crawler.model import HTML_TYPES
 from crawler.offline.links import Links
 from crawler.offline.pages import rewritten_page
 from crawler.parse import charset, css
@@ -38,7 +39,6 @@ MEMORY: Final = 2 * 1024 * 1024 * 1024
 MAX_DECODED: Final = 512 * 1024 * 1024
 """Bytes that a body may decode to; one that exceeds it is written as it came."""
 
-_HTML: Final = ("text/html", "application/xhtml+xml")
 _SCRIPTS: Final = ("text/javascript", "application/javascript", "application/x-javascript")
 _FILES: Final = """
 SELECT number, url, segment, offset, media, path FROM pages
@@ -93,7 +93,7 @@ def _write(file: _File, links: Links, path: Path, *, rewrite: bool) -> None:
 def _content(answer: Answer, file: _File, links: Links) -> bytes:
     """Return what a browser that opens the file is to read: decoded, and in UTF-8 if it is rewritten."""
     try:
-        decoded = decode(answer.payload, answer.headers_named("content-encoding"), MAX_DECODED, expect_text=file.media in _HTML)
+        decoded = decode(answer.payload, answer.headers_named("content-encoding"), MAX_DECODED, expect_text=file.media in HTML_TYPES)
         body = answer.payload if decoded.reason is not None else decoded.body
         return _rewritten(body, answer.header("content-type"), file, links)
     except (MemoryError, RecursionError, SelectolaxError):
@@ -102,7 +102,7 @@ def _content(answer: Answer, file: _File, links: Links) -> bytes:
 
 def _rewritten(body: bytes, content_type: str | None, file: _File, links: Links) -> bytes:
     page = links.of(file.url, file.path)
-    if file.media in _HTML:
+    if file.media in HTML_TYPES:
         html, _ = charset.to_utf8(body, charset.determine(body, content_type)[0])
         return rewritten_page(html, page)
     if file.media == "text/css":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from crawler.model import Archived, Extras, PageLink, Parsed
+from crawler.model import Archived, Extras, PageLink, Parsed, bare_type
 from crawler.parse.frames import ToParse, Wanted
 from crawler.parse.links import make_links
 
@@ -48,7 +48,7 @@ class Gatherer:
 
     def from_other(self, parsed: Parsed, body: bytes, page: ToParse) -> Parsed:
         """Return `parsed` with what a style sheet needs to be shown; all else that is no HTML document has nothing more."""
-        if not self._wanted.requisites or (page.content_type or "").partition(";")[0].strip().lower() != _CSS:
+        if not self._wanted.requisites or bare_type(page.content_type) != _CSS:
             return parsed
         from crawler.parse.requisites import requisites_of_css
 

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
-from crawler.model import PageLink
+from crawler.model import HTML_TYPES, PageLink, bare_type
 from crawler.parse.links import Lately, References
 from crawler.parse.refresh import refresh_target
 from crawler.policy.directives import combine, meta_directives
@@ -26,7 +26,7 @@ MAX_DIRECTIVE: Final = 100
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # but for those that are white space
 _HYPERLINKS: Final = frozenset(("a", "area"))
-_HTML_TYPES: Final = ("", "text/html", "application/xhtml+xml")
+_ALTERNATES: Final = frozenset(("", *HTML_TYPES))  # other languages and forms of a page, not its feeds
 _NO_REFERENCES: Final = frozenset(
     ("stylesheet", "icon", "shortcut icon", "apple-touch-icon", "manifest", "preload", "modulepreload", "prefetch", "search")
 )
@@ -90,8 +90,7 @@ class _Head:
         relations = relation.lower().split()
         if "canonical" in relations and self.canonical is None:
             self.canonical = href
-        media_type = (attributes.get("type") or "").partition(";")[0].strip().lower()
-        alternate = "alternate" in relations and "stylesheet" not in relations and media_type in _HTML_TYPES
+        alternate = "alternate" in relations and "stylesheet" not in relations and bare_type(attributes.get("type")) in _ALTERNATES
         if alternate or "next" in relations or "prev" in relations:
             references.add(href, "nofollow" in relations)
 

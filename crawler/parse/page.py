@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from crawler.model import Kind, Parsed
+from crawler.model import HTML_TYPES, Kind, Parsed, bare_type
 from crawler.parse import charset, html
 from crawler.parse.decode import decode
 from crawler.parse.extras import Gatherer
@@ -16,7 +16,6 @@ from crawler.parse.frames import MAX_ANSWER_BODY, Setup, ToParse
 from crawler.parse.links import Lately
 from crawler.parse.sitemap import read_sitemap
 
-_HTML_TYPES: Final = frozenset(("text/html", "application/xhtml+xml"))
 _HTML_START: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]{0,1024}<"
     rb"(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])",
@@ -35,8 +34,8 @@ def parse_page(page: ToParse, setup: Setup, lately: Lately | None = None, gather
 
 
 def _read(page: ToParse, setup: Setup, lately: Lately | None, gatherer: Gatherer | None) -> Parsed:
-    media_type = (page.content_type or "").partition(";")[0].strip().lower()
-    is_html = media_type in _HTML_TYPES
+    media_type = bare_type(page.content_type)
+    is_html = media_type in HTML_TYPES
     expect_text = page.kind is Kind.SITEMAP or is_html or not media_type
     limit = min(setup.max_decoded, MAX_ANSWER_BODY) if page.want_body else setup.max_decoded
     decoded = decode(page.body, page.encodings, limit, expect_text=expect_text)

@@ -67,10 +67,6 @@ class ShardsReader:
         """Return the folders of all shards' archives, as `HomeReader.archives` does."""
         return [archive for reader in self._readers.values() for archive in reader.archives()]
 
-    def index_lines(self) -> Iterator[bytes]:
-        """Yield the lines of the indexes of all shards' archives, unsorted."""
-        return chain.from_iterable(reader.index_lines() for reader in self._readers.values())
-
     def robots(self, origin: str) -> bytes | None:
         """Return the stored robots.txt entry of an origin (JSON), or None."""
         reader = self._readers.get(owner_of(urls.host(f"{origin}/"), self._layout.processes))

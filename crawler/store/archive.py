@@ -37,7 +37,7 @@ _SEEDS_TOLD: Final = 10
 _UNKNOWN_TYPE: Final = "unk"  # as CDX files have it
 
 
-class ToArchive(Struct, frozen=True):
+class ArchiveEntry(Struct, frozen=True):
     """An exchange whose records go into the archive."""
 
     url: str
@@ -49,13 +49,13 @@ class ToArchive(Struct, frozen=True):
     whole: bool = True  # all of the payload has come
 
 
-def to_archive(answer: Fetched | FetchFailed, archived: Archived) -> ToArchive:
+def archive_entry(answer: Fetched | FetchFailed, archived: Archived) -> ArchiveEntry:
     """Return what the archive takes of an answer whose heads were kept (`exchange`). Raises ValueError for one without."""
     if answer.exchange is None or answer.status is None:
         raise ValueError(f"{answer.url}: the answer has no head")
     whole = isinstance(answer, Fetched)
     mime = media_type(answer.headers)
-    return ToArchive(answer.url, answer.ip, answer.status, mime, answer.exchange.response, archived, whole)
+    return ArchiveEntry(answer.url, answer.ip, answer.status, mime, answer.exchange.response, archived, whole)
 
 
 def about(job: Job) -> list[tuple[str, str]]:
@@ -125,7 +125,7 @@ class Archive:
             if size < committed[name]:
                 raise StoreError(f"{wanted}: {committed[name] - size} committed bytes are missing")
 
-    def append(self, entries: list[ToArchive]) -> None:
+    def append(self, entries: list[ArchiveEntry]) -> None:
         """Write the records of a batch at the end; not durable before `sync` and the transaction. Raises StoreError."""
         known = self._known([entry.archived.payload for entry in entries])
         lines = [self._append(entry, known) for entry in entries]
@@ -133,7 +133,7 @@ class Archive:
             self._index.append(b"".join(lines))
             self._lengths[INDEX] = self._index.length
 
-    def _append(self, entry: ToArchive, known: dict[str, tuple[str, str]]) -> bytes:
+    def _append(self, entry: ArchiveEntry, known: dict[str, tuple[str, str]]) -> bytes:
         """Write the records of an exchange and return their line in the index."""
         segment = self._roomy()
         name, offset = segment_name(self._number), segment.length
@@ -152,7 +152,7 @@ class Archive:
             filename=name,
         )
 
-    def _member(self, entry: ToArchive, known: dict[str, tuple[str, str]]) -> tuple[bytes, str]:
+    def _member(self, entry: ArchiveEntry, known: dict[str, tuple[str, str]]) -> tuple[bytes, str]:
         """Return the record of the response, or of a revisit where its payload is there already, and what the index says of its type."""
         archived = entry.archived
         if entry.status == 200 and entry.whole and archived.payload != records.EMPTY:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from crawler.model import Extras, Fetched, FetchFailed, Record
-from crawler.store.archive import ToArchive, to_archive
+from crawler.store.archive import ArchiveEntry, archive_entry
 from crawler.store.home import Home
 from crawler.store.outputs import encoded
 
@@ -27,11 +27,11 @@ class Kept(Struct, frozen=True):
         return [item.data for item in self.extras.items] if self.extras is not None else []
 
     @property
-    def to_archive(self) -> ToArchive | None:
+    def archive_entry(self) -> ArchiveEntry | None:
         """What goes into the archive, if there was an answer and a worker made its records."""
         if self.answer is None or self.extras is None or self.extras.archived is None:
             return None
-        return to_archive(self.answer, self.extras.archived)
+        return archive_entry(self.answer, self.extras.archived)
 
 
 class Logs:
@@ -55,7 +55,7 @@ class Logs:
             if items := [item + b"\n" for one in kept for item in one.items]:
                 home.items.append(b"".join(items))
             if home.archive is not None:
-                home.archive.append([entry for one in kept if (entry := one.to_archive) is not None])
+                home.archive.append([entry for one in kept if (entry := one.archive_entry) is not None])
         return places
 
     def sync(self) -> None:

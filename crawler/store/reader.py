@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from crawler.archive.segments import read_index
 from crawler.errors import HomeError
 from crawler.frontier.fresh import settled
 from crawler.frontier.keys import keys_of
@@ -97,11 +96,6 @@ class HomeReader:
         """Return the folders of the archive, each with the committed length of its files by name; none when none is kept."""
         files = committed_files(self._db)
         return [(self.folder / FOLDER, files)] if files else []
-
-    def index_lines(self) -> Iterator[bytes]:
-        """Yield the lines of the archive's index, unsorted."""
-        for folder, files in self.archives():
-            yield from read_index(folder, files)
 
     def _files(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT path, length FROM files"))

@@ -12,14 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from sites.exchanges import read_warc, to_archive, warcio_check
+from sites.exchanges import made_entry, read_warc, warcio_check
 
 from crawler.archive.segments import INDEX, open_file, read_index, segments_of
 from crawler.errors import HomeError, StoreError
 from crawler.model import Exchanged, Fetched, FetchFailed, Reason
 from crawler.store import schema
-from crawler.store.archive import FOLDER, Archive, ToArchive, committed_files, delete_archive, is_archived
-from crawler.store.archive import to_archive as archive_of
+from crawler.store.archive import FOLDER, Archive, ArchiveEntry, archive_entry, committed_files, delete_archive, is_archived
 
 
 class Store:
@@ -30,7 +29,7 @@ class Store:
         self.db = schema.connect(home / "crawl.sqlite", create=True)
         self.archive = Archive(home, self.db, size=size, about=[("robots", "obey")], clock=lambda: 1_700_000_000.0)
 
-    def commit(self, *entries: ToArchive) -> None:
+    def commit(self, *entries: ArchiveEntry) -> None:
         self.archive.append(list(entries))
         self.archive.sync()
         self.db.execute("BEGIN IMMEDIATE")
@@ -55,8 +54,8 @@ def names(home: Path) -> list[str]:
     return sorted(path.name for path in (home / FOLDER).iterdir())
 
 
-def page(number: int, text: str = "") -> ToArchive:
-    return to_archive(f"http://a.test/{number}", (text or f"page {number} ").encode() * 40, at=1_700_000_000.5 + number)
+def page(number: int, text: str = "") -> ArchiveEntry:
+    return made_entry(f"http://a.test/{number}", (text or f"page {number} ").encode() * 40, at=1_700_000_000.5 + number)
 
 
 def lines_of(home: Path) -> list[dict[str, str]]:
@@ -130,9 +129,9 @@ def test_a_payload_seen_before_is_a_revisit_also_after_a_restart(tmp_path: Path)
 
 def test_only_whole_payloads_of_200_are_revisited(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    empty = [to_archive(f"http://a.test/empty{n}", b"") for n in range(2)]
-    missing = [to_archive(f"http://a.test/missing{n}", b"no" * 99, status=404) for n in range(2)]
-    cut = [to_archive(f"http://a.test/cut{n}", b"beg" * 99, truncated="time") for n in range(2)]
+    empty = [made_entry(f"http://a.test/empty{n}", b"") for n in range(2)]
+    missing = [made_entry(f"http://a.test/missing{n}", b"no" * 99, status=404) for n in range(2)]
+    cut = [made_entry(f"http://a.test/cut{n}", b"beg" * 99, truncated="time") for n in range(2)]
     store.commit(*empty, *missing, *cut)
     store.close()
     assert {line["mime"] for line in lines_of(tmp_path)} == {"text/html"}
@@ -270,7 +269,7 @@ def test_an_answer_is_whole_or_was_cut_short() -> None:
     headers = [("content-type", "Text/HTML; charset=utf-8")]
     fetched = Fetched("http://a.test/", 200, headers, b"", "127.0.0.1", 0.0, 0.0, heads)
     failed = FetchFailed("http://a.test/", Reason.TIMEOUT, "", None, 0.0, 0.0, 200, [], heads)
-    assert archive_of(fetched, archived) == ToArchive("http://a.test/", "127.0.0.1", 200, "text/html", heads.response, archived)
-    assert archive_of(failed, archived) == ToArchive("http://a.test/", None, 200, None, heads.response, archived, whole=False)
+    assert archive_entry(fetched, archived) == ArchiveEntry("http://a.test/", "127.0.0.1", 200, "text/html", heads.response, archived)
+    assert archive_entry(failed, archived) == ArchiveEntry("http://a.test/", None, 200, None, heads.response, archived, whole=False)
     with pytest.raises(ValueError, match="no head"):
-        archive_of(FetchFailed("http://a.test/", Reason.DNS, "", None, 0.0, 0.0), archived)
+        archive_entry(FetchFailed("http://a.test/", Reason.DNS, "", None, 0.0, 0.0), archived)

@@ -12,11 +12,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from sites.exchanges import read_warc, to_archive, warcio_check
+from sites.exchanges import made_entry, read_warc, warcio_check
 from test_archive import Store, page, record_at
 
 from crawler.archive.cdxj import cdxj_line
-from crawler.archive.segments import read_index
 from crawler.errors import HomeError, UsageError
 from crawler.export.cdxj import write_cdxj
 from crawler.export.formats import parse_output, write
@@ -48,7 +47,6 @@ def source(*stores: Store) -> Source:
         items=lambda _: iter([]),
         item_fields={},
         archives=lambda: [(store.home / FOLDER, committed_files(store.db)) for store in stores],
-        index_lines=lambda: (line for store in stores for line in read_index(store.home / FOLDER, committed_files(store.db))),
         seeds=["http://a.test/1"],
     )
 
@@ -74,7 +72,7 @@ def lines_of(data: bytes) -> list[tuple[str, str, dict[str, str]]]:
 
 def test_a_warc_of_all_segments_with_the_index_that_another_program_would_make(tmp_path: Path) -> None:
     store = filled(tmp_path / "home", 0)
-    store.commit(to_archive("http://www.a.test/same?b&a", b"page 3 " * 40), to_archive("http://a.test/gone", b"no", status=404))
+    store.commit(made_entry("http://www.a.test/same?b&a", b"page 3 " * 40), made_entry("http://a.test/gone", b"no", status=404))
     assert len(list(store.archive.folder.glob("*.gz*"))) > 3
     target = tmp_path / "all.warc.gz"
     records = write_warc(source(store), target)

@@ -86,7 +86,7 @@ def source(records: list[Record], items: list[dict[str, Any]] | None = None) -> 
     def lines(item_type: str | None) -> Iterator[bytes]:
         return (msgspec.json.encode(item) for item in items or [] if item_type in (None, item["type"]))
 
-    return Source(lambda: iter(records), lines, {"book": ["title", "price", "tags"]}, list, lambda: iter(()), [])
+    return Source(lambda: iter(records), lines, {"book": ["title", "price", "tags"]}, list, [])
 
 
 def book(url: str, title: Any, price: Any = None, tags: Any = None) -> dict[str, Any]:

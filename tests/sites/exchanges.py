@@ -11,7 +11,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from crawler.archive.records import archived_exchange
 from crawler.model import Exchanged
-from crawler.store.archive import ToArchive
+from crawler.store.archive import ArchiveEntry
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 
@@ -21,11 +21,11 @@ def heads(url: str, response: bytes) -> Exchanged:
     return Exchanged(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Crawl/0\r\n\r\n".encode(), response)
 
 
-def to_archive(url: str, payload: bytes, *, status: int = 200, truncated: str | None = None, at: float = 1_700_000_000.25) -> ToArchive:
+def made_entry(url: str, payload: bytes, *, status: int = 200, truncated: str | None = None, at: float = 1_700_000_000.25) -> ArchiveEntry:
     head = b"HTTP/1.1 %d Any\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % (status, len(payload))
     exchanged = heads(url, head)
     archived = archived_exchange(url=url, ip="127.0.0.1", started_at=at, exchanged=exchanged, payload=payload, truncated=truncated)
-    return ToArchive(url, "127.0.0.1", status, "text/html", head, archived, truncated is None)
+    return ArchiveEntry(url, "127.0.0.1", status, "text/html", head, archived, truncated is None)
 
 
 class Read:

@@ -9,6 +9,7 @@ from small_crawl import Crawl, crawl, outcomes
 from small_web import Reply, html, moved, small_web, status, text
 from warcio.archiveiterator import ArchiveIterator
 
+from crawler.archive.segments import read_index
 from crawler.extract.rules import Extraction, ItemRule
 from crawler.store.reader import HomeReader
 
@@ -71,12 +72,12 @@ async def test_links_out_of_scope_are_probed_by_head_and_by_get_where_that_is_re
 
 
 async def test_probes_keep_to_exclusions_and_pages_to_which_they_lead_are_crawled(tmp_path: Path) -> None:
-    async with small_web({"/kept-out": text("x"), **{f"/{n}": moved(f"/{n + 1}") for n in range(9)}}) as other:
-        async with small_web({"/b": html("/c"), "/c": html()}) as web:
-            web.pages["/"] = html(other.url("/kept-out"), other.url("/back"), other.url("/0"))
-            other.pages["/back"] = moved(web.url("/b"))
-            asks = {"scope__probe_external": True, "scope__exclude": ["kept-out"], "fetch__max_redirects": 3}
-            _, records = await crawl(tmp_path / "home", [web.url()], fetch__allow_addresses=["127.0.0.0/8"], **asks)
+    beyond = {"/kept-out": text("x"), **{f"/{n}": moved(f"/{n + 1}") for n in range(9)}}
+    asks = {"scope__probe_external": True, "scope__exclude": ["kept-out"], "fetch__max_redirects": 3}
+    async with small_web(beyond) as other, small_web({"/b": html("/c"), "/c": html()}) as web:
+        web.pages["/"] = html(other.url("/kept-out"), other.url("/back"), other.url("/0"))
+        other.pages["/back"] = moved(web.url("/b"))
+        _, records = await crawl(tmp_path / "home", [web.url()], fetch__allow_addresses=["127.0.0.0/8"], **asks)
     assert outcomes([record for record in records if record.url.startswith(web.url())], web) == dict.fromkeys(("/", "/b", "/c"), "fetched")
     assert {*other.paths()} - {"/robots.txt"} == {"/0", "/1", "/2", "/3", "/back"}
 
@@ -113,7 +114,7 @@ async def test_items_and_archive_are_in_step_with_the_records(tmp_path: Path) ->
     try:
         items = [json.loads(line) for line in reader.items()]
         (folder, files), *_ = reader.archives()
-        index = list(reader.index_lines())
+        index = list(read_index(folder, files))
     finally:
         reader.close()
     assert sorted(items, key=lambda item: item["url"]) == [{"type": "page", "url": web.url(path), "name": "t"} for path in ("/", "/a")]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import fastwarc
 import pytest
-from sites.exchanges import heads, read_warc, to_archive, warcio_check
+from sites.exchanges import heads, made_entry, read_warc, warcio_check
 
 from crawler.archive.records import EMPTY, archived_exchange, payload_digest, revisit, truncation, warc_date, warcinfo
 from crawler.model import Reason
@@ -43,7 +43,7 @@ def test_an_exchange_is_a_response_and_the_request_that_goes_with_it() -> None:
 
 
 def test_each_record_is_a_gzip_member_of_its_own_and_fastwarc_agrees() -> None:
-    entry = to_archive(URL, b"x" * 100)
+    entry = made_entry(URL, b"x" * 100)
     info = warcinfo(filename="crawl-00000.warc.gz", software="Crawl/1", about=[("robots", "obey")], created_at=0.0)
     members = [info, entry.archived.response, entry.archived.request]
     for member in members:
@@ -91,7 +91,7 @@ def test_chunks_are_undone_and_the_coding_of_the_content_is_not() -> None:
 
 
 def test_a_revisit_has_the_head_alone_and_names_the_first(tmp_path: Path) -> None:
-    entry = to_archive(URL, b"same" * 50)
+    entry = made_entry(URL, b"same" * 50)
     again = revisit(
         url=URL,
         ip="127.0.0.1",

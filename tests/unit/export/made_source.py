@@ -28,7 +28,6 @@ def source(
         items=lines,
         item_fields=fields or {},
         archives=list,
-        index_lines=lambda: iter(()),
         seeds=["http://a.example/"],
     )
 

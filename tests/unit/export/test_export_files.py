@@ -154,6 +154,6 @@ def test_a_full_disk_leaves_what_was_there() -> None:
         target = Path(name)
         target.write_text("old")
         with pytest.raises(StoreError, match="No space left"):
-            write(parse_output(name), type(broken)(records, broken.items, {}, broken.archives, broken.index_lines, []))  # type: ignore[arg-type]
+            write(parse_output(name), type(broken)(records, broken.items, {}, broken.archives, []))  # type: ignore[arg-type]
         assert target.read_text() == "old"
     assert sorted(path.name for path in Path().iterdir()) == ["o.jsonl", "o.parquet", "o.sqlite"]

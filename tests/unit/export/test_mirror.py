@@ -52,7 +52,7 @@ class Archive:
 
     def source(self, *seeds: str) -> Source:
         lengths = {self.path.name.removesuffix(".open"): self.path.stat().st_size, "index.cdxj": 0}
-        return Source(lambda: iter(()), lambda _: iter(()), {}, lambda: [(self.folder, lengths)], lambda: iter(()), list(seeds or [SEED]))
+        return Source(lambda: iter(()), lambda _: iter(()), {}, lambda: [(self.folder, lengths)], list(seeds or [SEED]))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def record(url: str, text: str | None = "words", **facts: object) -> Record:
 
 
 def source(records: list[Record]) -> Source:
-    return Source(lambda: iter(records), lambda _type: iter(()), {}, list, lambda: iter(()), [])
+    return Source(lambda: iter(records), lambda _type: iter(()), {}, list, [])
 
 
 def files(folder: Path) -> Iterator[str]:
