@@ -37,7 +37,8 @@ def write_sqlite(source: Source, target: Path, *, items: str | None = None, tabl
 
 
 def _write(db: sqlite3.Connection, table: Table) -> int:
-    name = _quoted(table.name)
+    plain = f"_{table.name}" if table.name.lower().startswith("sqlite_") else table.name  # those names are SQLite's own
+    name = _quoted(plain)
     columns = ", ".join(f"{_quoted(column.name)} {_TYPES.get(column.kind, 'TEXT')}" for column in table.columns)
     db.execute(f"CREATE TABLE {name} ({columns})")
     insert = f"INSERT INTO {name} VALUES ({', '.join('?' * len(table.columns))})"
@@ -48,7 +49,7 @@ def _write(db: sqlite3.Connection, table: Table) -> int:
         count += len(batch)
     for column in table.columns:
         if column.name in _INDEXED and (column.name == "url" or not table.item):
-            db.execute(f"CREATE INDEX {_quoted(f'{table.name}_{column.name}')} ON {name} ({_quoted(column.name)})")
+            db.execute(f"CREATE INDEX {_quoted(f'{plain}_{column.name}')} ON {name} ({_quoted(column.name)})")
     return count
 
 

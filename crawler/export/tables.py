@@ -6,9 +6,11 @@ hooks brought, then the page's URL; their kinds are those of all values that cam
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,6 +25,11 @@ Kind = Literal["text", "integer", "number", "boolean", "time", "texts", "json", 
 
 RECORDS: Final = "records"
 _LARGEST: Final = 2**63 - 1
+MAX_FIELDS: Final = 1_000
+"""Columns of a type of item; fields beyond are in one more, as JSON: hooks may take names from pages, and databases have limits."""
+_REST: Final = "type"  # stands for all fields that have no column: itself a field that never has one
+_NAME_BYTES: Final = 56  # PostgreSQL cuts names off at 63, without a word; a number may come behind
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Column(Struct, frozen=True):
@@ -100,10 +107,13 @@ def item_table(source: Source, item_type: str, name: str | None = None) -> Table
 def _item_table(source: Source, item_type: str, kinds: dict[str, set[Kind]], name: str | None) -> Table:
     columns = item_columns(kinds)
     convert = [(column.field, _CONVERT.get(column.kind, _as_it_is)) for column in columns]
+    fields = {column.field for column in columns}
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for line in source.items(item_type):
             item = msgspec.json.decode(line)
+            if _REST in fields:
+                item[_REST] = {field: value for field, value in item.items() if field not in fields} or None
             yield tuple(None if (value := item.get(field)) is None else as_kind(value) for field, as_kind in convert)
 
     return Table(name or item_type, columns, rows, item=True)
@@ -118,8 +128,8 @@ def survey(source: Source, item_type: str | None = None) -> dict[str, dict[str, 
         fields = found.setdefault(item["type"], {})
         for field, value in item.items():
             if field not in ("type", "url"):
-                kinds = fields.setdefault(field, set())
-                if value is not None:
+                kinds = fields.setdefault(field, set()) if len(fields) <= MAX_FIELDS else fields.get(field)
+                if value is not None and kinds is not None:
                     kinds.add(_kind(value))
     return found
 
@@ -138,13 +148,20 @@ def item_columns(kinds: dict[str, set[Kind]]) -> list[Column]:
     """Return the columns for fields with these kinds of values: mixed ones become text. Names differ in more than case."""
     columns: list[Column] = []
     taken: set[str] = {"url"}
-    for field, found in kinds.items():
-        name, number = field, 2
-        while name.casefold() in taken:
-            name, number = f"{field}_{number}", number + 1
-        taken.add(name.casefold())
-        columns.append(Column(name, _one_kind(found), field))
+    for field, found in list(kinds.items())[:MAX_FIELDS]:
+        columns.append(Column(_new_name(field, taken), _one_kind(found), field))
+    if len(kinds) > MAX_FIELDS:
+        columns.append(Column(_new_name("more", taken), "json", _REST))
     return [*columns, Column("url", "text", "url")]
+
+
+def _new_name(field: str, taken: set[str]) -> str:
+    """Return a column's name that every database takes and that differs from those `taken` in more than case; take it."""
+    plain = _UNPRINTABLE.sub("_", field).encode()[:_NAME_BYTES].decode("utf-8", "ignore") or "_"
+    names = (f"{plain}_{number}" if number > 1 else plain for number in count(1))
+    name = next(name for name in names if name.casefold() not in taken)
+    taken.add(name.casefold())
+    return name
 
 
 def _one_kind(found: set[Kind]) -> Kind:
