@@ -41,9 +41,12 @@ class Gatherer:
             anchors, fragments = anchors_and_fragments(html, page.url, base)
             extras = replace(extras, anchors=anchors, fragments=fragments)
         if wanted.requisites:
-            from crawler.parse.requisites import requisites_of_html
+            from crawler.parse.requisites import named_by_link_elements, requisites_of_html
 
-            extras = replace(extras, requisites=_page_links(requisites_of_html(html, base)))
+            needed = requisites_of_html(html, base)
+            if wanted.anchors:  # links are being checked: these are some, too
+                needed += named_by_link_elements(html, base)
+            extras = replace(extras, requisites=_page_links(needed))
         return replace(parsed, extras=extras)
 
     def from_other(self, parsed: Parsed, body: bytes, page: ToParse) -> Parsed:

@@ -36,6 +36,7 @@ SRCSETS: Final = {"img": "srcset", "source": "srcset", "link": "imagesrcset"}
 _RELATIONS: Final = frozenset(
     ("stylesheet", "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "mask-icon", "modulepreload", "manifest")
 )
+_CONNECTIONS: Final = frozenset(("preconnect", "dns-prefetch"))
 _PRELOADED: Final = frozenset(("style", "font", "image", "script", "track", "audio", "video"))
 _SELECTOR: Final = ", ".join((*ATTRIBUTES, "link", "style", '[style*="("]'))
 
@@ -48,6 +49,14 @@ def requisites_of_html(html: bytes, base_url: str) -> list[str]:
     tree = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS.value)
     base = base_of(tree, base_url)
     return _canonical((reference for node in tree.css(_SELECTOR) for reference in _of_element(node)), base)
+
+
+def named_by_link_elements(html: bytes, base_url: str) -> list[str]:
+    """Return the canonical URLs that any ``link`` element names, but those that only open connections; as `requisites_of_html` does."""
+    tree = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS.value)
+    elements = [node.attributes for node in tree.css("link[href]")]
+    named = (found.get("href") or "" for found in elements if _CONNECTIONS.isdisjoint((found.get("rel") or "").lower().split()))
+    return _canonical(named, base_of(tree, base_url))
 
 
 def requisites_of_css(sheet: bytes, url: str, charset: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.parse import css, srcset
-from crawler.parse.requisites import MAX_REQUISITES, requisites_of_css, requisites_of_html
+from crawler.parse.requisites import MAX_REQUISITES, named_by_link_elements, requisites_of_css, requisites_of_html
 
 PAGE = "http://h.test/a/page.html"
 
@@ -160,3 +160,16 @@ def test_rewriting_any_text_finds_the_same_urls_again(pieces: list[str]) -> None
     urls = of_css(sheet)
     assert of_css(css.rewritten(sheet, lambda url: url)) == urls
     assert of_css(css.rewritten(sheet, lambda url: f"x{url}")) == [f"x{url}" for url in urls]
+
+
+def test_what_link_elements_name_whatever_their_relation_but_for_connections() -> None:
+    page = (
+        b'<link rel=search href=/s.xml><link rel="made" href="a@b.example"><link rel="dns-prefetch" href=//c.example>'
+        b'<link rel="preconnect stylesheet" href=//d.example><link href="/none"><link rel=stylesheet href=a.css><a href=/x>'
+    )
+    assert named_by_link_elements(page, "http://h.example/d/") == [
+        "http://h.example/s.xml",
+        "http://h.example/d/a@b.example",
+        "http://h.example/none",
+        "http://h.example/d/a.css",
+    ]
