@@ -6,6 +6,10 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
+from typing import Final
+
+_AGAIN: Final = 0.25
+"""Seconds after which it is raised again: Python swallows what is raised in a finaliser or a callback of C code."""
 
 
 class TookTooLongError(BaseException):
@@ -19,7 +23,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
     What runs in C is let to come to its end first.
     """
     before = signal.signal(signal.SIGPROF, _raise)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
     try:
         yield
     finally:

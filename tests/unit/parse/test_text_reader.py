@@ -110,6 +110,7 @@ def test_pages_that_would_take_too_long_have_no_text(readers: dict[tuple[str, st
 
 def test_trafilatura_is_stopped_and_works_on(readers: dict[tuple[str, str], TextReader], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawler.parse.text.MAX_SECONDS", 0.3)
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)  # it may strike in a finaliser: then it strikes again
     page = ("<html><body><main><p>" + "<span>a</span> " * 8_000).encode()  # it needs the square of their number
     begun = time.process_time()
     assert readers["text", "trafilatura"].read(page, URL) is None
