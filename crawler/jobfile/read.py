@@ -174,10 +174,8 @@ class _Reading:
         known = {re.sub(r"\.\[", "[", ".".join(f"[{p}]" if isinstance(p, int) else p for p in path)): path for path in self._lines.of}
         told: set[str] = set()
         for problem in problems:
-            if (
-                problem.path.endswith(".fields") and problem.path.removesuffix(".fields") in told
-            ):  # what is not there has no mistakes of its own
-                continue
+            if problem.path.endswith(".fields") and problem.path.removesuffix(".fields") in told:
+                continue  # what is not there has no mistakes of its own
             told.add(problem.path)
             name, missing = problem.path, ""
             while name and name not in known:

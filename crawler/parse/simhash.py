@@ -14,8 +14,6 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 MIN_WORDS: Final = 20
 """Words below which a text has no fingerprint: short texts that differ share too many bits."""
-NEAR: Final = 3
-"""Bits in which nearly equal texts differ at most; texts that have nothing in common differ in 32, give or take 4."""
 
 _WORDS: Final = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
@@ -32,8 +30,7 @@ _BYTES: Final = 8
 def simhash(text: str) -> int | None:
     """Return the 64-bit SimHash of a text, None when it has fewer than `MIN_WORDS` words.
 
-    Case, punctuation and white space
-    don't count, nor where Markdown links lead.
+    Case, punctuation and white space don't count, nor where Markdown links lead.
     """
     words = _WORDS.findall(_TARGET.sub("]", text).lower())[:_MAX_WORDS]
     if len(words) < MIN_WORDS:
@@ -50,11 +47,6 @@ def visible_text(html: bytes) -> str:
     tree.strip_tags(_UNSEEN)
     body = tree.body
     return "" if body is None else body.text(deep=True, separator=" ")[:_MAX_TEXT]
-
-
-def distance(one: int, other: int) -> int:
-    """Return the number of bits in which two fingerprints differ."""
-    return (one ^ other).bit_count()
 
 
 def _majority(digests: bytes, count: int) -> int:

@@ -11,7 +11,8 @@ from array import array
 from typing import Final
 
 NEAR: Final = 3
-"""Bits in which nearly equal fingerprints differ at most; the quarters find no more."""
+"""Bits in which nearly equal fingerprints differ at most (those of texts that have nothing in common: 32, give or take 4); the quarters
+find no more."""
 MAX_STEPS: Final = 512
 """Entries of a chain that are looked at: where very many pages share a quarter, the oldest of them are passed over."""
 

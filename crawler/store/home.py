@@ -108,9 +108,8 @@ class Home:
             self.outputs.append(output)
         written = {RECORDS, ITEMS, *(str(output.path) for output in self.outputs)}
         for (path,) in self.connection.execute("SELECT path FROM files").fetchall():
-            if path not in written and not is_archived(
-                path
-            ):  # it will lack what this run brings, and is to be written again when it is asked for again
+            if path not in written and not is_archived(path):
+                # It will lack what this run brings, and is to be written again when it is asked for again.
                 self.connection.execute("UPDATE files SET length = 0 WHERE path = ?", (path,))
 
     def _check_database(self) -> None:
@@ -216,13 +215,15 @@ class Home:
         yield from read_log(self.folder / RECORDS, self.records.length)
 
     def close(self) -> None:
-        """Close everything and let go of the lock."""
-        for output in (self.records, self.items, *self.outputs):
-            output.close()
-        if self.archive is not None:
-            self.archive.close(finished=schema.read_meta(self.connection, "state") == "finished")
-        self.connection.close()
-        os.close(self._lock_fd)
+        """Close everything and let go of the lock. Raises StoreError when the archive's last segment cannot get its name."""
+        try:
+            for output in (self.records, self.items, *self.outputs):
+                output.close()
+            if self.archive is not None:
+                self.archive.close(finished=schema.read_meta(self.connection, "state") == "finished")
+        finally:
+            self.connection.close()
+            os.close(self._lock_fd)
 
 
 def _is_utf8(path: Path) -> bool:
