@@ -41,14 +41,8 @@ def test_a_kill_in_the_archive(server: SiteProcess, crawl: Crawl, read_records: 
     (tmp_path / "job.toml").write_text(JOB.format(url=server.url))
     outputs = ("out.jsonl.gz", "out.warc.gz", "out.mirror/")
     arguments = ["run", "--job", "job.toml", "--dir", "home", *(part for name in outputs for part in ("-o", name))]
-    count = 1 if point in ONCE else 2
-    dead = subprocess.run(
-        [sys.executable, str(DIES), point, str(count), *arguments],
-        env=environment(tmp_path),
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
+    command = [sys.executable, str(DIES), point, str(1 if point in ONCE else 2), *arguments]
+    dead = subprocess.run(command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, check=False)
     assert dead.returncode == -signal.SIGKILL, dead
     finished = crawl(*arguments)
     assert finished.code == 0, finished
