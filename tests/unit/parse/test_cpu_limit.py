@@ -10,7 +10,8 @@ import pytest
 from crawler.parse.limited import TookTooLongError, cpu_limit
 
 
-def spin(seconds: float) -> None:
+def spin(seconds: float, first: object = None) -> None:
+    del first
     end = time.process_time() + seconds
     while time.process_time() < end:
         pass
@@ -39,6 +40,5 @@ def test_it_strikes_again_when_it_was_swallowed(monkeypatch: pytest.MonkeyPatch)
     swallowed: list[type[BaseException] | None] = []
     monkeypatch.setattr("sys.unraisablehook", lambda found: swallowed.append(found.exc_type))
     with pytest.raises(TookTooLongError), cpu_limit(0.05):
-        Finalised()
-        spin(3)
+        spin(3, first=Finalised())
     assert swallowed == [TookTooLongError]
