@@ -84,14 +84,14 @@ class _Part:
 
     def __init__(self, catalogue: Path, folder: Path, part: int, parts: int) -> None:
         self._progress = catalogue.with_name(f"progress-{part}")
-        self._errors = catalogue.with_name(f"errors-{part}")
+        self._told = b""
         self._arguments = [str(catalogue), str(folder), str(part), str(parts), str(self._progress)]
         self._process = self._start(0, 0)
 
     def finish(self) -> None:
         """Wait until the share is written; raises StoreError when it cannot be."""
         as_is = 0
-        while (code := self._process.wait()) != 0:
+        while (code := self._ended()) != 0:
             begun = self._begun()
             if code == 1 or begun in (0, as_is):
                 raise StoreError(f"the mirror cannot be written: {self._complaint() or f'{PROGRAM} ended with {code}'}")
@@ -102,12 +102,16 @@ class _Part:
         """End the process, if it runs."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait()
+        if self._process.stderr is not None and not self._process.stderr.closed:
+            self._ended()
+
+    def _ended(self) -> int:
+        _, self._told = self._process.communicate()  # not by a file: where this ends, the disk may be full
+        return self._process.returncode
 
     def _start(self, after: int, as_is: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", PROGRAM, *self._arguments, str(after), str(as_is)]
-        with self._errors.open("wb") as errors:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def _begun(self) -> int:
         """Return the number of the file that the process began last, 0 when it began none."""
@@ -116,10 +120,8 @@ class _Part:
         return 0
 
     def _complaint(self) -> str:
-        with contextlib.suppress(OSError):
-            lines = self._errors.read_text("utf-8", "replace").splitlines()
-            return lines[-1][:500] if lines else ""
-        return ""
+        lines = self._told.decode("utf-8", "replace").splitlines()
+        return lines[-1][:500] if lines else ""
 
 
 def root_page(seeds: list[str], catalogue: Catalogue) -> str:
