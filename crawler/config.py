@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from crawler.errors import InvalidConfig
 
@@ -165,6 +166,20 @@ def defaults() -> Values:
     """Return every default as plain values, by section and key."""
     values: Values = msgspec.to_builtins(DEFAULTS)
     return values
+
+
+def setting(settings: Settings, dotted: str) -> Any:
+    """Return the value of a setting by its name: ``store.archive``."""
+    section, _, key = dotted.partition(".")
+    return getattr(getattr(settings, section), key)
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return settings of which some, by name, have other values; these are not checked."""
+    for dotted, value in values.items():
+        section, _, key = dotted.partition(".")
+        settings = replace(settings, **{section: replace(getattr(settings, section), **{key: value})})
+    return settings
 
 
 def load(

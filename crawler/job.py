@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from crawler import url as urls
-from crawler.config import Settings
+from crawler.config import Settings, setting
 from crawler.errors import UsageError
 from crawler.extract.rules import Extraction
 from crawler.secret import without_password
@@ -89,11 +88,10 @@ def differences(before: Job, now: Job) -> list[str]:
     found = []
     if before.seeds != now.seeds:
         found.append(_other_seeds(before.seeds, now.seeds))
-    old, new = msgspec.to_builtins(before.settings), msgspec.to_builtins(now.settings)
     for dotted in SAME_JOB:
-        section, _, key = dotted.partition(".")
-        if old[section][key] != new[section][key]:
-            found.append(f"{key}: {old[section][key]!r} then, {new[section][key]!r} now")
+        old, new = setting(before.settings, dotted), setting(now.settings, dotted)
+        if old != new:
+            found.append(f"{dotted.partition('.')[2]}: {old!r} then, {new!r} now")
     if before.extraction != now.extraction:
         found.append("extraction rules: others than it began with")
     return found

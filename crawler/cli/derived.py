@@ -18,6 +18,7 @@ import msgspec
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.cli.sources import source_of
+from crawler.config import setting, with_values
 from crawler.errors import CrawlError, HomeError, StoreError, UsageError
 from crawler.export.formats import Output, needed_settings, parse_output, settings_of, write
 from crawler.export.targets import check_target, index_of
@@ -168,8 +169,9 @@ def with_needed(job: Job, outputs: list[str]) -> Job:
     needed = needed_settings(outputs)
     text = job.settings.store.text
     if needed.get("store.text", text) != text and text != "off":
-        [name] = [name for name in outputs if settings_of(parse_output(name)).get("store.text", text) != text][:1]
-        raise UsageError(f"--output {name}: needs store.text = {needed['store.text']!r}, and it is set to {text!r}: change one of them")
+        name = next(name for name in outputs if settings_of(parse_output(name)).get("store.text", text) != text)
+        wanted = assigned("store.text", needed["store.text"])
+        raise UsageError(f"--output {name}: needs {wanted}, and it is set to {text!r}: change one of them")
     return _changed(job, needed)
 
 
@@ -183,7 +185,7 @@ def as_begun(folder: Path, job: Job, outputs: list[str]) -> Job:
         return job
     kept: dict[str, Any] = {}
     for key in ("store.archive", "store.text", "scope.requisites"):
-        then, now = _value(before, key), _value(job, key)
+        then, now = setting(before.settings, key), setting(job.settings, key)
         if then == now:
             continue
         if now not in (False, "off"):
@@ -191,7 +193,7 @@ def as_begun(folder: Path, job: Job, outputs: list[str]) -> Job:
             why = f"--output {without_password(users[0])}: needs" if users else f"{folder}:"
             was = f"it was {_toml(then)}" if then not in (False, "off") else "that was not kept"
             raise UsageError(
-                f"{why} {key} = {_toml(now)}, but when the crawl in {folder} began, {was}: leave it out, choose another --dir, or start "
+                f"{why} {assigned(key, now)}, but when the crawl in {folder} began, {was}: leave it out, choose another --dir, or start "
                 "over with --fresh"
             )
         kept[key] = then
@@ -214,17 +216,13 @@ def _begun(folder: Path) -> Job | None:
         reader.close()
 
 
-def _value(job: Job, key: str) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(getattr(job.settings, section), name)
-
-
 def _changed(job: Job, values: dict[str, Any]) -> Job:
-    settings = job.settings
-    for key, value in values.items():
-        section, _, name = key.partition(".")
-        settings = msgspec.structs.replace(settings, **{section: msgspec.structs.replace(getattr(settings, section), **{name: value})})
-    return msgspec.structs.replace(job, settings=settings)
+    return msgspec.structs.replace(job, settings=with_values(job.settings, values))
+
+
+def assigned(key: str, value: Any) -> str:
+    """Return a setting as a job file has it: ``store.text = 'markdown'``."""
+    return f"{key} = {_toml(value)}"
 
 
 def _toml(value: Any) -> str:

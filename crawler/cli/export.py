@@ -8,8 +8,10 @@ from typing import Final
 
 import click
 
+from crawler.cli.derived import assigned
 from crawler.cli.quantities import plural
 from crawler.cli.sources import source_of
+from crawler.config import setting
 from crawler.errors import Exit, UsageError
 from crawler.export.formats import FORMATS, NEEDS, OPTIONS, PARTITIONS, STANDARD_OUTPUT, Output, parse_output, write
 from crawler.export.lines import send_lines
@@ -81,12 +83,9 @@ def check_kept(output: Output, job: Job, home: str) -> None:
     """Raise UsageError when the crawl did not keep what the output is made of."""
     for need in output.format.needs:
         key, value = NEEDS[need]
-        section, _, name = key.partition(".")
-        kept = getattr(getattr(job.settings, section), name)
-        if kept != value:
-            setting = f"{key} = {str(value).lower() if value is True else repr(value)}"
+        if setting(job.settings, key) != value:
             raise UsageError(
-                f"{output.format.name} cannot be made: the crawl in {home} was begun without {setting};"
+                f"{output.format.name} cannot be made: the crawl in {home} was begun without {assigned(key, value)};"
                 f" crawl again with that setting, or with 'crawl run -o {without_password(output.given)}', which sets it"
             )
 

@@ -11,7 +11,7 @@ import click
 from crawler.cli.proxy_options import PROXY_HELP, parse_proxies
 from crawler.cli.quantities import Duration, Size
 from crawler.cli.site_options import given_sites, site_options
-from crawler.config import DEFAULTS
+from crawler.config import DEFAULTS, setting
 from crawler.errors import UsageError
 
 HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")
@@ -63,8 +63,7 @@ class SettingOption(click.Option):
 
 
 def _shown_default(key: str, kind: object) -> str:
-    section, _, name = key.partition(".")
-    value = getattr(getattr(DEFAULTS, section), name)
+    value = setting(DEFAULTS, key)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value in ([], {}):

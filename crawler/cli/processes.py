@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from crawler.cli.crawling import stop_in_steps
-from crawler.cli.derived import Derived, refuse_unmade
+from crawler.cli.derived import COMPLETE, Derived, refuse_unmade
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.config import Settings
@@ -20,9 +20,6 @@ from crawler.shards.layout import ShardsHome, open_shards, shard_folder
 from crawler.shards.merge import check_output, missing, write_output
 from crawler.shards.messages import Begin, Note
 from crawler.shards.reader import ShardsReader
-
-_COMPLETE: Final = ("done", "max_pages", "max_time")
-"""Ends at which the outputs are written: a budget that was reached is an end like any other."""
 
 
 def check_possible(settings: Settings, options: dict[str, Any]) -> None:
@@ -107,7 +104,7 @@ def _crawl(home: ShardsHome, folder: str, report: Report, options: dict[str, Any
     job = home.layout.job
     pages_before = _announce(home, folder, report)
     result = _conduct(home, report, options["verbose"])
-    if result.why in _COMPLETE:
+    if result.why in COMPLETE:
         for file in files:
             write_output(home, file)
     elif files:
