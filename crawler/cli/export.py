@@ -53,6 +53,7 @@ def command(home: str, form: str | None, output: str, overwrite: bool, outcomes:
     wanted = {name: value for name, value in options.items() if name in OPTIONS and value is not None}
     parsed = parse_output(output, form=form, options=wanted)
     _check(parsed, outcomes)
+    _refuse_home(parsed, home)
     reader = open_reader(Path(home))
     try:
         check_kept(parsed, reader.job(), home)
@@ -77,6 +78,12 @@ def _check(output: Output, outcomes: tuple[str, ...]) -> None:
         raise UsageError(f"{output.format.name} cannot be written to standard output; name a file or folder with --output")
     if output.target == STANDARD_OUTPUT and sys.stdout is None:
         raise UsageError("standard output is closed; name a file with --output")
+
+
+def _refuse_home(output: Output, home: str) -> None:
+    """Raise UsageError for a target in the crawl's home: what is there must not be replaced, and a later --fresh deletes it."""
+    if output.is_local and Path(home).resolve() in (target := Path(output.target).resolve(), *target.parents):
+        raise UsageError(f"--output {output.target}: lies in the crawl's home; choose another folder")
 
 
 def check_kept(output: Output, job: Job, home: str) -> None:

@@ -125,11 +125,13 @@ def test_export_writes_any_form_later(folder: Path, crawl: Crawl, tmp_path: Path
         (["-o", "a.wacz", "--outcome", "failed"], ["--outcome chooses records"]),
         (["-o", "a.csv", "--partition", "host"], ["csv has no partition", "parquet"]),
         (["-o", "job.toml/a.csv"], ["does not exist"]),
+        (["-o", "home/records.jsonl", "--overwrite"], ["lies in the crawl's home"]),
+        (["-o", "home/crawl.sqlite", "--overwrite"], ["lies in the crawl's home"]),
     ],
     ids=" ".join,
 )
 def test_what_export_cannot_write_is_told_with_the_remedy(folder: Path, crawl: Crawl, arguments: list[str], parts: list[str]) -> None:
-    done = crawl("export", folder / "home", *arguments)
+    done = crawl("export", folder / "home", *arguments, cwd=folder)
     assert (done.code, [part for part in parts if part not in done.stderr]) == (2, []), done
 
 
