@@ -24,7 +24,7 @@ from crawler.model import Extras, Fetched, FetchFailed, Kind, Link, Record, Task
 from crawler.store.counters import Counters
 from crawler.store.faults import explained
 from crawler.store.home import Home
-from crawler.store.logs import Kept, Logs
+from crawler.store.logs import Logs
 from crawler.store.outbox import Arrival, Aside, Outbox
 from crawler.store.outputs import JsonLines, StreamOutput, encoded
 from crawler.store.refused import Refusal, RefusedLinks
@@ -290,9 +290,8 @@ class Writer:
         counters = self._counters.copy()
         records = [completion.record for completion in completions]
         lines = JsonLines.lines(records)
-        kept = [Kept(c.record, line, c.extras, c.answer) for c, line in zip(completions, lines, strict=True)]
-        places = self._append(kept)
-        self._sync_files(bool(kept))
+        places = self._append(completions, lines)
+        self._sync_files(bool(lines))
         self._db.execute("BEGIN IMMEDIATE")
         tasks = self._apply(operations, completions, places, counters)
         self._store_lengths()
@@ -303,8 +302,8 @@ class Writer:
             stream.emit(encoded(stream.encoder, records, lines))
         return Committed(tasks, counters)
 
-    def _append(self, kept: list[Kept]) -> list[int]:
-        return self._logs.append(kept)
+    def _append(self, completions: list[Completion], lines: list[bytes]) -> list[int]:
+        return self._logs.append(completions, lines)
 
     def _sync_files(self, any_records: bool) -> None:
         if any_records:

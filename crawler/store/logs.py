@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-
-from msgspec import Struct
+from itertools import accumulate
+from typing import Protocol
 
 from crawler.model import Extras, Fetched, FetchFailed, Record
-from crawler.store.archive import ArchiveEntry, archive_entry
+from crawler.store.archive import archive_entry
 from crawler.store.home import Home
 from crawler.store.outputs import encoded
 
 
-class Kept(Struct, frozen=True):
-    """What is kept of one URL that came to its end."""
-
-    record: Record
-    line: bytes  # of the record log
-    extras: Extras | None
-    answer: Fetched | FetchFailed | None
+class Ended(Protocol):
+    """A URL that came to its end, as `commit.Completion` is one."""
 
     @property
-    def items(self) -> list[bytes]:
-        """The lines of its items, without their ends."""
-        return [item.data for item in self.extras.items] if self.extras is not None else []
+    def record(self) -> Record:
+        """What is told of it."""
 
     @property
-    def archive_entry(self) -> ArchiveEntry | None:
-        """What goes into the archive, if there was an answer and a worker made its records."""
-        if self.answer is None or self.extras is None or self.extras.archived is None:
-            return None
-        return archive_entry(self.answer, self.extras.archived)
+    def extras(self) -> Extras | None:
+        """What a worker found beyond, its items and the archive's records among it."""
+
+    @property
+    def answer(self) -> Fetched | FetchFailed | None:
+        """What was answered, without the body."""
 
 
 class Logs:
@@ -40,22 +35,19 @@ class Logs:
     def __init__(self, home: Home) -> None:
         self._home = home
 
-    def append(self, kept: Sequence[Kept]) -> list[int]:
-        """Append to every file; return where each record begins in the record log. Raises StoreError."""
-        home, places = self._home, []
-        place = home.records.length
-        for one in kept:
-            places.append(place)
-            place += len(one.line)
-        if kept:
-            lines = [one.line for one in kept]
+    def append(self, ended: Sequence[Ended], lines: list[bytes]) -> list[int]:
+        """Append to every file, `lines` to the record log; return where each of them begins there. Raises StoreError."""
+        home = self._home
+        places = list(accumulate([len(line) for line in lines[:-1]], initial=home.records.length)) if lines else []
+        if ended:
             home.records.append(b"".join(lines))
             for output in home.outputs:
-                output.append(encoded(output.encoder, [one.record for one in kept], lines))
-            if items := [item + b"\n" for one in kept for item in one.items]:
+                output.append(encoded(output.encoder, [one.record for one in ended], lines))
+            beyond = [(one.answer, one.extras) for one in ended if one.extras is not None]
+            if items := [item.data + b"\n" for _, extras in beyond for item in extras.items]:
                 home.items.append(b"".join(items))
             if home.archive is not None:
-                home.archive.append([entry for one in kept if (entry := one.archive_entry) is not None])
+                home.archive.append([archive_entry(answer, extras.archived) for answer, extras in beyond if answer and extras.archived])
         return places
 
     def sync(self) -> None:
