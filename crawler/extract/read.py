@@ -99,7 +99,7 @@ def _struct(kind: type[S], table: Any, path: str, problems: list[Problem], **rea
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            problems.append(Problem(f"{path}.{key}", unknown_key(key, known)))
+            problems.append(Problem(f"{path}.{key}", _unknown_key(key, known)))
             continue
         try:
             values[known[key].name] = msgspec.convert(value, known[key].type)
@@ -125,7 +125,7 @@ _EXPECTED: Final = {
 }
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
+def _unknown_key(key: str, known: Iterable[str]) -> str:
     """Say that there is no such key, with the nearest one or all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(key, names, 1, 0.6)

@@ -25,17 +25,19 @@ def hook_mistakes(document: dict[str, Any], extraction: Extraction) -> Iterator[
         message = error.msg if isinstance(error, SyntaxError) else str(error)
         yield Mistake(("hook",), f"{file.name}{line}: not Python: {message}; correct that line")
     else:
-        if "parse" not in {name for statement in module.body for name in _defined(statement)}:
+        if not any(_may_define_parse(statement) for statement in module.body):
             yield Mistake(("hook",), f"{file.name} has no function parse(page); add one that yields items and links")
 
 
-def _defined(statement: ast.stmt) -> list[str]:
-    """Return the names that a statement of a module defines."""
+def _may_define_parse(statement: ast.stmt) -> bool:
+    """Say whether a statement of a module can bring ``parse``: of branches, loops and stars that is not known before it runs."""
     match statement:
-        case ast.FunctionDef(name=name):
-            return [name]
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return name == "parse"
         case ast.ImportFrom(names=names) | ast.Import(names=names):
-            return [alias.asname or alias.name for alias in names]
+            return any((alias.asname or alias.name) in ("parse", "*") for alias in names)
         case ast.Assign(targets=targets):
-            return [target.id for target in targets if isinstance(target, ast.Name)]
-    return []
+            return any(node.id == "parse" for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return name == "parse"
+    return isinstance(statement, (ast.If, ast.Try, ast.With, ast.For, ast.While))

@@ -19,52 +19,14 @@ from crawler.parse.tables import is_grid, table
 
 MAX_DEPTH: Final = 100
 
-_INLINE: Final = frozenset(
-    (
-        *(
-            "a",
-            "abbr",
-            "acronym",
-            "b",
-            "bdi",
-            "bdo",
-            "big",
-            "br",
-            "cite",
-            "code",
-            "data",
-            "del",
-            "dfn",
-            "em",
-            "font",
-            "i",
-            "img",
-            "ins",
-            "kbd",
-        ),
-        *("label", "mark", "math", "nobr", "output", "picture", "q", "ruby", "rb", "s", "samp", "small", "span", "strike", "strong", "sub"),
-        *("sup", "time", "tt", "u", "var", "wbr"),
-    )
+_INLINE_NAMES: Final = (
+    "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark math nobr output picture q ruby rb s samp "
+    "small span strike strong sub sup time tt u var wbr"
 )
+_INLINE: Final = frozenset(_INLINE_NAMES.split())
 _MAY_HOLD_BLOCKS: Final = frozenset(("a", "b", "del", "em", "font", "i", "ins", "label", "small", "span", "strong"))
-_LEFT_OUT: Final = frozenset(
-    (
-        "head",
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "iframe",
-        "object",
-        "svg",
-        "select",
-        "option",
-        "textarea",
-        "button",
-        "rp",
-        "-comment",
-    )
-)
+_LEFT_OUT_NAMES: Final = "head script style noscript template iframe object svg select option textarea button rp -comment"
+_LEFT_OUT: Final = frozenset(_LEFT_OUT_NAMES.split())
 _EMPHASIS: Final = {"b": "**", "strong": "**", "em": "*", "i": "*", "del": "~~", "s": "~~", "strike": "~~"}
 _CODE: Final = frozenset(("code", "kbd", "samp", "tt"))
 _HEADINGS: Final = {f"h{level}": "#" * level for level in range(1, 7)}

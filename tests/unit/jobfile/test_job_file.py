@@ -139,6 +139,10 @@ def test_a_folder_is_none(tmp_path: Path) -> None:
         ("def parse(page):\n  yield {}\n", None),
         ("from other import parse\n", None),
         ("def parse(page)\n  yield {}\n", "hooks.py, line 1: not Python: expected ':'; correct that line"),
+        ("from rules import *\n", None),  # what that brings is known when it is loaded
+        ("try:\n  from fast import parse\nexcept ImportError:\n  from slow import parse\n", None),
+        ("parse: object = print\n", None),
+        ("one, parse = 1, print\n", None),
         ("def prase(page):\n  yield {}\n", "hooks.py has no function parse(page); add one that yields items and links"),
     ],
 )
