@@ -164,6 +164,9 @@ def _home_options() -> Section:
         SettingOption("--record-headers/--no-record-headers", key="store.record_headers", help="Response headers in the records."),
         SettingOption("--record-links/--no-record-links", key="store.record_links", help="Each page's links in the records."),
         SettingOption("--text", key="store.text", type=choice_of("store.text"), help="Each page's main content in the records."),
+        SettingOption(
+            "--simhash/--no-simhash", key="store.simhash", help="A fingerprint of each page's text, by which reports find near copies."
+        ),
         SettingOption("--archive/--no-archive", key="store.archive", help="Keep requests and responses in the home, as WARC."),
     )
 
