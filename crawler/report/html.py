@@ -169,7 +169,7 @@ def _copies(model: ReportModel, plots: Plots) -> str:  # noqa: ARG001
 
 def _near(model: ReportModel) -> str:
     if model.near is None:
-        return paragraph("Pages that are nearly the same were not looked for: that needs store.simhash = true.", "faint")
+        return paragraph("Pages that are nearly the same were not looked for: that needs --simhash.", "faint")
     if not model.near:
         return paragraph("No two pages say nearly the same.")
     rows = [_near_row(group) for group in model.near]
