@@ -88,7 +88,7 @@ class Drive:
             for host in self.window.hosts():
                 self.offer(host)
         else:
-            from crawler.store.commit import Admission
+            from crawler.store.operations import Admission
 
             self.writer.submit(Admission([self.candidate(self.make(), None) for _ in range(self.arguments.hosts)], []))
             self.writer.hurry()
@@ -120,7 +120,7 @@ class Drive:
         self.reactor.callLater(0, self.pump)
 
     def offer(self, host: str) -> None:
-        from crawler.store.commit import Refill
+        from crawler.store.operations import Refill
 
         if host not in self.scheduled and self.window.has_ready(host, 0):
             self.scheduled.add(host)
@@ -165,7 +165,7 @@ class Drive:
         return None
 
     def complete(self, task: Any) -> None:
-        from crawler.store.commit import Completion
+        from crawler.store.operations import Completion
 
         if self.arguments.stage == "resume":
             tell(first=task.url, seconds=time.perf_counter() - BORN, waiting=len(self.window))

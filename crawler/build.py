@@ -32,8 +32,9 @@ from crawler.policy.host_limits import limits_of
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache, RobotsEntry, product_token
 from crawler.recent import RecentKeys
-from crawler.store.commit import Admission, Committed, Writer
+from crawler.store.commit import Committed, Writer
 from crawler.store.home import Home
+from crawler.store.operations import Admission
 from crawler.store.outbox import Outbox
 from crawler.store.outputs import StreamOutput, encoder
 from crawler.store.refused import Refusal

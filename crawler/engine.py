@@ -24,7 +24,8 @@ from crawler.parse.pool import ParsePool
 from crawler.policy.politeness import Politeness
 from crawler.policy.robots import RobotsCache
 from crawler.rate import Rate
-from crawler.store.commit import Admission, Committed, Completion, HostPause, Operation, Postponement, Refill, StateChange, Writer
+from crawler.store.commit import Committed, Writer
+from crawler.store.operations import Admission, Completion, HostPause, Operation, Postponement, Refill, StateChange
 from crawler.traffic import Traffic
 from crawler.visit import Visitor
 

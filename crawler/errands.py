@@ -21,7 +21,7 @@ from crawler.model import Fetched, FetchFailed, Kind, Link, Reason, Via
 from crawler.parse.decode import decode_start
 from crawler.policy.admit import Door
 from crawler.policy.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_FETCH, FollowRobots, RetryRobots, RobotsCache, RobotsEntry, robots_url
-from crawler.store.commit import Admission
+from crawler.store.operations import Admission
 from crawler.store.refused import Refusal
 from crawler.visit import Parts, Turn, candidate
 

@@ -48,7 +48,7 @@ from crawler.policy.sessions import without_session
 from crawler.policy.status import Classified
 from crawler.recent import RecentKeys
 from crawler.record import has_extras, make_record, with_extras
-from crawler.store.commit import Completion, Operation, Postponement
+from crawler.store.operations import Completion, Operation, Postponement
 from crawler.store.refused import Refusal
 
 _log: Final = Logger()

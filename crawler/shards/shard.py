@@ -26,7 +26,7 @@ from crawler.shards.messages import (
     Taken,
     ToShard,
 )
-from crawler.store.commit import Operation
+from crawler.store.operations import Operation
 from crawler.store.outbox import Arrival, Aside, Outbox, Parcel
 
 BATCH: Final = 500

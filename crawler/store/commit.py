@@ -19,12 +19,12 @@ from twisted.internet.defer import Deferred, succeed
 from crawler.config import StoreSettings
 from crawler.errors import CrawlError
 from crawler.frontier.sqlite import Candidate, SqliteFrontier
-from crawler.frontier.window import Place
-from crawler.model import Extras, Fetched, FetchFailed, Kind, Link, Record, Task, Via
+from crawler.model import Kind, Link, Task, Via
 from crawler.store.counters import Counters
 from crawler.store.faults import explained
 from crawler.store.home import Home
 from crawler.store.logs import Logs
+from crawler.store.operations import Admission, Completion, HostPause, Operation, Postponement, Refill, StateChange
 from crawler.store.outbox import Arrival, Aside, Outbox
 from crawler.store.outputs import JsonLines, StreamOutput, encoded
 from crawler.store.refused import Refusal, RefusedLinks
@@ -33,61 +33,6 @@ from crawler.store.schema import write_meta
 _READS_AT_ONCE: Final = 256  # hosts
 _SAME_DEPTH: Final = frozenset((Via.REDIRECT, Via.CANONICAL, Via.REQUISITE))
 """Ways to a URL that lead no deeper."""
-
-
-class Completion(Struct, frozen=True):
-    """The end of a URL: its outcome, its record, the links it brought. One transaction holds all of it."""
-
-    task: Task
-    record: Record
-    candidates: list[Candidate]
-    refused: list[Refusal]
-    scope_grew: bool = False  # its target is a redirect that extended the scope
-    extras: Extras | None = None  # items among them
-    answer: Fetched | FetchFailed | None = None  # for the archive
-
-
-class Postponement(Struct, frozen=True):
-    """A URL that will be tried again: attempts made, and the wall time before which it waits."""
-
-    task: Task
-    attempts: int
-    not_before: float
-
-
-class Admission(Struct, frozen=True):
-    """Links that come from no page: seeds, or the sitemaps of a robots.txt, whose entry is kept in the same transaction."""
-
-    candidates: list[Candidate]
-    refused: list[Refusal]
-    origin: str = ""
-    robots: bytes = b""  # JSON of policy.robots.RobotsEntry
-
-
-class HostPause(Struct, frozen=True):
-    """A host asked for rest until a wall time."""
-
-    host: str
-    until: float
-
-
-class StateChange(Struct, frozen=True):
-    """The crawl's own state: ``running``, ``stopped``, ``finished``; why; and seconds of this run to be added to the total."""
-
-    state: str
-    why: str = ""
-    elapsed: float = 0.0
-
-
-class Refill(Struct, frozen=True):
-    """A read: what the queue of `host` holds beyond `after`."""
-
-    host: str
-    after: Place
-    limit: int
-
-
-Operation = Completion | Postponement | Admission | Arrival | HostPause | StateChange | Refill | Aside
 
 
 class Committed(Struct, frozen=True):

@@ -5,28 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Protocol
 
-from crawler.model import Extras, Fetched, FetchFailed, Record
 from crawler.store.archive import archive_entry
 from crawler.store.home import Home
+from crawler.store.operations import Completion
 from crawler.store.outputs import encoded
-
-
-class Ended(Protocol):
-    """A URL that came to its end, as `commit.Completion` is one."""
-
-    @property
-    def record(self) -> Record:
-        """What is told of it."""
-
-    @property
-    def extras(self) -> Extras | None:
-        """What a worker found beyond, its items and the archive's records among it."""
-
-    @property
-    def answer(self) -> Fetched | FetchFailed | None:
-        """What was answered, without the body."""
 
 
 class Logs:
@@ -35,7 +18,7 @@ class Logs:
     def __init__(self, home: Home) -> None:
         self._home = home
 
-    def append(self, ended: Sequence[Ended], lines: list[bytes]) -> list[int]:
+    def append(self, ended: Sequence[Completion], lines: list[bytes]) -> list[int]:
         """Append to every file, `lines` to the record log; return where each of them begins there. Raises StoreError."""
         home = self._home
         places = list(accumulate([len(line) for line in lines[:-1]], initial=home.records.length)) if lines else []

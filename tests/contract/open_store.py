@@ -14,8 +14,9 @@ from crawler.config import Settings, StoreSettings
 from crawler.frontier.sqlite import Candidate, SqliteFrontier
 from crawler.job import make_job
 from crawler.model import Kind, Outcome, Record, Task, Via
-from crawler.store.commit import Admission, Committed, Completion, Writer
+from crawler.store.commit import Committed, Writer
 from crawler.store.home import open_home
+from crawler.store.operations import Admission, Completion
 from crawler.url import fingerprint
 
 JOB = make_job(["http://a/"], Settings())

@@ -20,8 +20,9 @@ from crawler.frontier import fresh
 from crawler.frontier.sqlite import Admitted, Candidate, SqliteFrontier, State
 from crawler.frontier.window import Place
 from crawler.model import Kind, Outcome, Record, Task, Via
-from crawler.store.commit import Admission, Completion, Writer
+from crawler.store.commit import Writer
 from crawler.store.home import Home, open_home
+from crawler.store.operations import Admission, Completion
 from crawler.store.schema import connect, write_meta
 from crawler.url import fingerprint, host
 

@@ -18,8 +18,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
 from crawler.errors import CrawlError, StoreError
-from crawler.store.commit import Admission, HostPause, Postponement, Refill, StateChange
 from crawler.store.home import is_locked
+from crawler.store.operations import Admission, HostPause, Postponement, Refill, StateChange
 from crawler.store.outputs import JsonLines, StreamOutput
 from crawler.store.reader import HomeReader
 from crawler.store.refused import Refusal

@@ -18,8 +18,8 @@ from twisted.internet.threads import deferToThread
 from crawler.config import Settings
 from crawler.errors import HomeError, UsageError
 from crawler.job import make_job
-from crawler.store.commit import Postponement, StateChange
 from crawler.store.home import Home, is_locked, open_home
+from crawler.store.operations import Postponement, StateChange
 from crawler.store.reader import HomeReader
 
 # -- who may open a home ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from visits import NOW, TASK, URL, Room, Turn, answered, link, rules_of, urls_of
 
 from crawler.model import Fetched, FetchFailed, Kind, Outcome, Parsed, Reason, Task, Via
-from crawler.store.commit import Completion, Postponement
+from crawler.store.operations import Completion, Postponement
 from crawler.url import fingerprint
 from crawler.visit import LINKS_AT_ONCE
 

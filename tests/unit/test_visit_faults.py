@@ -12,7 +12,7 @@ from visits import PARSED, TASK, Room, Turn, answered, urls_of
 
 from crawler.errors import StoreError, WorkersDied
 from crawler.model import Kind, Outcome, Parsed, Reason, Task, Via
-from crawler.store.commit import Completion, Operation
+from crawler.store.operations import Completion, Operation
 
 
 @pytest.fixture

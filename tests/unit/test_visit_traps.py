@@ -6,7 +6,7 @@ from visits import Room, link, rules_of, urls_of
 
 from crawler.model import Kind, Parsed, Task, Via
 from crawler.policy.endless import FOUND
-from crawler.store.commit import Completion
+from crawler.store.operations import Completion
 from crawler.url import fingerprint
 
 

@@ -14,7 +14,7 @@ from crawler.policy.admit import Door
 from crawler.policy.robots import RobotsCache
 from crawler.policy.scope import Scope
 from crawler.recent import RecentKeys
-from crawler.store.commit import Completion, Operation
+from crawler.store.operations import Completion, Operation
 from crawler.url import fingerprint
 from crawler.visit import Parts, Visitor
 
