@@ -35,7 +35,7 @@ class Segment(Struct, frozen=True):
 def segments(archives: Archives, place: Callable[[int, str, int], tuple[str, int]]) -> list[Segment]:
     """Return all segments in order; `place` says where one goes by number of its folder, name and bytes of all before it.
 
-    Raises UsageError when there is none.
+    Raises UsageError when there is no archive; one without segments is that of a crawl to which nobody answered.
     """
     found: list[Segment] = []
     total = 0
@@ -44,7 +44,7 @@ def segments(archives: Archives, place: Callable[[int, str, int], tuple[str, int
             filename, before = place(number, name, total)
             found.append(Segment(folder, name, files[name], filename, before))
             total += files[name]
-    if not found:
+    if not archives:
         remedy = "one that is begun with an output .warc.gz or .wacz, or with store.archive = true, has one"
         raise UsageError(f"the crawl kept no archive: {remedy}")
     return found

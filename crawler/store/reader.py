@@ -93,9 +93,12 @@ class HomeReader:
         yield from read_lines(self.folder / ITEMS, self._files().get(ITEMS, 0))
 
     def archives(self) -> list[tuple[Path, dict[str, int]]]:
-        """Return the folders of the archive, each with the committed length of its files by name; none when none is kept."""
+        """Return the folders of the archive, each with the committed length of its files by name; none when none is kept.
+
+        A folder without files is the archive of a crawl to which nobody has answered yet.
+        """
         files = committed_files(self._db)
-        return [(self.folder / FOLDER, files)] if files else []
+        return [(self.folder / FOLDER, files)] if files or (self.folder / FOLDER).is_dir() else []
 
     def _files(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT path, length FROM files"))
