@@ -215,6 +215,13 @@ class Archive:
             segment.close()
 
 
+def close_last_segment(home: Path) -> None:
+    """Give the last segment of a finished crawl its final name, if a kill came before that. Raises StoreError."""
+    for path in (home / FOLDER).glob(f"*{OPEN}"):
+        if SEGMENT.fullmatch(path.name.removesuffix(OPEN)):
+            _renamed(path, path.with_suffix(""))
+
+
 def _renamed(path: Path, target: Path) -> Path:
     try:
         return path.rename(target)

@@ -17,7 +17,7 @@ from crawler.errors import HomeError, StoreError, UsageError
 from crawler.job import Job, differences
 from crawler.model import Record
 from crawler.store import schema
-from crawler.store.archive import Archive, about, delete_archive, is_archived
+from crawler.store.archive import Archive, about, close_last_segment, delete_archive, is_archived
 from crawler.store.counters import Counters
 from crawler.store.outputs import JsonLines, OutputFile, encoder, format_of
 
@@ -219,8 +219,11 @@ class Home:
         try:
             for output in (self.records, self.items, *self.outputs):
                 output.close()
+            finished = schema.read_meta(self.connection, "state") == "finished"
             if self.archive is not None:
-                self.archive.close(finished=schema.read_meta(self.connection, "state") == "finished")
+                self.archive.close(finished=finished)
+            elif finished:
+                close_last_segment(self.folder)
         finally:
             self.connection.close()
             os.close(self._lock_fd)

@@ -11,6 +11,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from crawler.archive.segments import read_index
 from crawler.extract.rules import Extraction, ItemRule
+from crawler.store.home import open_home
 from crawler.store.reader import HomeReader
 
 STYLES = '<link rel="stylesheet" href="/s/a.css">'
@@ -119,6 +120,8 @@ async def test_items_and_archive_are_in_step_with_the_records(tmp_path: Path) ->
         reader.close()
     assert sorted(items, key=lambda item: item["url"]) == [{"type": "page", "url": web.url(path), "name": "t"} for path in ("/", "/a")]
     assert result.snapshot.items == {"page": 2}
+    (folder / "crawl-00000.warc.gz").rename(folder / "crawl-00000.warc.gz.open")  # as a kill leaves it just before the end
+    open_home(tmp_path / "home", fresh=False).close()
     with (folder / "crawl-00000.warc.gz").open("rb") as segment:
         told = [(record.rec_type, record.rec_headers.get_header("WARC-Target-URI")) for record in ArchiveIterator(segment)]
     assert sorted(url for kind, url in told if kind == "response") == sorted(web.url(path) for path in pages)
