@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -54,6 +54,10 @@ def command(ctx: click.Context, /, job: str, target: str | None, **_options: Any
     return Exit.FINISHED
 
 
+TRY_TIME: Final = 15.0
+"""Seconds that rules and hook may take, loading included: in a crawl a page has `parse.page_time`."""
+
+
 def _apply(extraction: Extraction, page: OnePage) -> bytes:
     """Return `offline.try_rules.Findings` as JSON."""
     import msgspec
@@ -61,4 +65,4 @@ def _apply(extraction: Extraction, page: OnePage) -> bytes:
     from crawler.cli.programs import run_program
 
     trial = {"extraction": extraction, "url": page.url, "body": page.body, "content_type": page.content_type}
-    return run_program("try_rules", msgspec.json.encode(trial))
+    return run_program("try_rules", msgspec.json.encode(trial), timeout=TRY_TIME)
