@@ -151,6 +151,19 @@ def refuse_unmade(problems: list[str]) -> None:
         raise StoreError("\n".join([*problems, "The crawl is complete: the same command makes what is missing."]))
 
 
+def tell_finished(report: Report, folder: str, pages: int, written: list[str]) -> None:
+    """Tell that a crawl is finished already, and which of its outputs were `written` all the same."""
+    did = f"wrote {', '.join(written)} from what it keeps" if written else "nothing to do"
+    report.note(
+        "nothing_to_do",
+        f"The crawl in {folder} is finished ({plural(pages, 'page')}): {did}.\n"
+        f"'crawl export {folder}' writes its records; --fresh starts over, --dir DIR crawls elsewhere.",
+        home=folder,
+        pages=pages,
+        outputs=written,
+    )
+
+
 def split_outputs(outputs: list[str]) -> list[str]:
     """Return the outputs that are files to which a running crawl appends, in their order. Raises UsageError."""
     parsed = [parse_output(output) for output in outputs]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from crawler.cli.crawling import stop_in_steps
-from crawler.cli.derived import COMPLETE, Derived, refuse_unmade
+from crawler.cli.derived import COMPLETE, Derived, refuse_unmade, tell_finished
 from crawler.cli.quantities import plural
 from crawler.cli.report import Report
 from crawler.config import Settings
@@ -86,15 +86,7 @@ def _leave_alone(home: ShardsHome, folder: str, report: Report, files: list[str]
     reader = _reader(home)
     pages = reader.status().counters.pages
     reader.close()
-    did = f"wrote {', '.join(lacking)} from what it keeps" if lacking else "nothing to do"
-    report.note(
-        "nothing_to_do",
-        f"The crawl in {folder} is finished ({plural(pages, 'page')}): {did}.\n"
-        f"'crawl export {folder}' writes its records; --fresh starts over, --dir DIR crawls elsewhere.",
-        home=folder,
-        pages=pages,
-        outputs=lacking,
-    )
+    tell_finished(report, folder, pages, lacking)
     return Exit.FINISHED
 
 
@@ -111,9 +103,7 @@ def _crawl(home: ShardsHome, folder: str, report: Report, options: dict[str, Any
         report.note("outputs", f"Not written yet, as the crawl is not at its end: {', '.join(files)}", outputs=files)
     problems = derived.write_after(result)
     summary = Summary(result, job, folder, outputs=options["outputs"], pages_before=pages_before, max_failures=options["max_failures"])
-    if complaint := summary.complaint():
-        report.note("failures", complaint)
-    report.note("summary", summary.text(), **summary.fields())
+    summary.tell(report)
     refuse_unmade(problems)
     return summary.exit_code
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from crawler import url as urls
-from crawler.cli.derived import Derived, as_begun, refuse_unmade, split_outputs, with_needed
+from crawler.cli.derived import Derived, as_begun, refuse_unmade, split_outputs, tell_finished, with_needed
 from crawler.cli.job_files import load_job_file
 from crawler.cli.options import SectionedCommand, given_settings, parse_headers, run_sections
 from crawler.cli.proxy_options import check_proxies
@@ -214,15 +214,7 @@ def _leave_alone(home: Home, folder: str, report: Report, files: list[str], deri
         written = [*home.write_missing(files, overwrite=overwrite), *derived.write_missing()]
     finally:
         home.close()
-    did = f"wrote {', '.join(written)} from what it keeps" if written else "nothing to do"
-    report.note(
-        "nothing_to_do",
-        f"The crawl in {folder} is finished ({plural(pages, 'page')}): {did}.\n"
-        f"'crawl export {folder}' writes its records; --fresh starts over, --dir DIR crawls elsewhere.",
-        home=folder,
-        pages=pages,
-        outputs=written,
-    )
+    tell_finished(report, folder, pages, written)
     return Exit.FINISHED
 
 
@@ -246,9 +238,7 @@ def _crawl(
     )
     problems = derived.write_after(result)
     summary = Summary(result, job, folder, outputs=outputs, pages_before=pages_before, max_failures=options["max_failures"])
-    if complaint := summary.complaint():
-        report.note("failures", complaint)
-    report.note("summary", summary.text(), **summary.fields())
+    summary.tell(report)
     if options["profile"]:
         report.note("profile", f"Profile: {options['profile']} (python -m pstats shows it)", file=options["profile"])
     refuse_unmade(problems)

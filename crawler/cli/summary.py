@@ -10,6 +10,7 @@ import msgspec
 
 from crawler.cli.derived import COMPLETE
 from crawler.cli.quantities import format_bytes, format_count, format_duration, plural
+from crawler.cli.report import Report
 from crawler.cli.view import format_counts
 from crawler.errors import Exit
 from crawler.export.formats import parse_output
@@ -45,6 +46,12 @@ class Summary:
         self._max_failures = max_failures
         elapsed = result.snapshot.elapsed
         self._rate = (result.fetched - pages_before) / elapsed if elapsed > 0 else 0.0
+
+    def tell(self, report: Report) -> None:
+        """Tell all of it, failures that are too many first."""
+        if complaint := self.complaint():
+            report.note("failures", complaint)
+        report.note("summary", self.text(), **self.fields())
 
     @property
     def nothing_fetched(self) -> bool:
