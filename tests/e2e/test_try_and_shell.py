@@ -177,7 +177,7 @@ class Terminal:
     def __init__(self, folder: Path, *arguments: str, python_path: Path | None = None) -> None:
         self._ours, theirs = pty.openpty()
         env = environment(folder) | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env["PYTHONPATH"], str(python_path or "")]))
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(python_path or ""), env["PYTHONPATH"]]))
         # A session of its own whose terminal this is: Ctrl-C goes to all of its processes.
         self.process = subprocess.Popen(
             ["setsid", "-c", *CRAWL, *arguments], env=env, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder
