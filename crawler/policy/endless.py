@@ -93,11 +93,12 @@ class Endless:
         """Without `watching` nothing is noted and nothing withheld."""
         self._watching = watching
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
+        self._any_endless = False  # as a rule none is, and nothing has to be looked up
         self._same = SameContent()
 
     def suspects(self, task: Task) -> bool:
         """Return whether links of the page may have to be withheld: then its worker must not take them for told."""
-        run = self._runs.get(neighbourhood(task.url)) if self._runs else None
+        run = self._runs.get(neighbourhood(task.url)) if self._any_endless else None
         return (run is not None and run.endless) or self._same.suspects(task)
 
     def refusal(self, task: Task, page: Parsed, found: Collection[str], *, suspected: bool) -> str | None:
@@ -113,9 +114,9 @@ class Endless:
 
     def _goes_on(self, task: Task, page: Parsed, found: Collection[str]) -> bool:
         """Return whether a page only leads further into an endless neighbourhood."""
-        own = neighbourhood(task.url)
+        own = neighbourhood(task.referrer or "")  # many pages have the same: asked first, it is remembered
         make, _ = own
-        if not make or neighbourhood(task.referrer or "") != own:
+        if not make or neighbourhood(task.url) != own:
             return False
         run = self._run(own)
         title = _DIGITS.sub("0", page.title) if page.title and make == "calendar" else page.title
@@ -124,6 +125,7 @@ class Endless:
             return bool(found) and only_near and run.is_like(title, page.bytes)
         if only_near:
             run.add(title, page.bytes, len(found))
+            self._any_endless |= run.endless
         else:
             run.begin()
         return False
