@@ -128,8 +128,12 @@ def verdicts(found: Mapping[str, Round], limit: int) -> list[Verdict]:
     for what, value, most in (("all processes", ours.cpu, MOST_CPU), ("the reactor's process", ours.cpu_main, MOST_MAIN)):
         told.append(Verdict(f"{value / MICROSECOND:.0f} µs CPU a page in {what} (at most {most / MICROSECOND:.0f})", value <= most))
     if "Scrapy" in found:
-        mine, theirs = ours.resident, found["Scrapy"].resident
-        told.append(Verdict(f"{mine / MEGABYTE:.0f} MB at its peak (at most Scrapy's {theirs / MEGABYTE:.0f})", mine <= theirs))
+        for mine, theirs, how in (
+            (ours.share, found["Scrapy"].share, "what processes share counted once"),
+            (ours.resident, found["Scrapy"].resident, "what they share counted for each"),
+        ):
+            sizes = f"{mine / MEGABYTE:.0f} MB at its peak (at most Scrapy's {theirs / MEGABYTE:.0f})"
+            told.append(Verdict(f"{sizes}, {how}", mine <= theirs))
     lag = ours.lag or 0.0
     told.append(Verdict(f"reactor lag p99 {lag / MILLISECOND:.1f} ms (at most {MOST_LAG / MILLISECOND:.0f})", lag <= MOST_LAG))
     return told
