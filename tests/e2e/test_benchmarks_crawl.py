@@ -81,7 +81,7 @@ def test_crawl_judges_by_the_medians() -> None:
     }
     told = crawl.verdicts(found, 0)
     assert found["crawl"].rate == 3600
-    assert [verdict.met for verdict in told] == [True, False, False, True, True, False, True]
+    assert [verdict.met for verdict in told] == [True, False, False, True, True, True, False, True]
     assert "36.0 times Scrapy" in told[0].text
     found["Scrapy"] = found["Scrapy"]._replace(early=150.0)
     limited = crawl.verdicts(found, 2000)
