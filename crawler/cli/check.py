@@ -28,7 +28,7 @@ from crawler.report.links import by_page, find_broken
 from crawler.report.model import Links
 from crawler.report.sheet import links_csv
 from crawler.report.wording import REASONS, why
-from crawler.store.home import DATABASE, Home, open_home
+from crawler.store.home import DATABASE, Home, open_for
 from crawler.store.reader import HomeReader
 
 SETTINGS: Final = {
@@ -170,14 +170,7 @@ def _home_folder(given: str | None) -> Iterator[Path]:
 
 def _open(folder: Path, job: Job) -> Home:
     """Open a home: an unfinished check in it is gone on with, one that is finished is made anew, any other crawl refused."""
-    home = open_home(folder, fresh=_is_finished_check(folder, job))
-    try:
-        home.adopt(job)
-        home.open_files([], overwrite=False)
-    except BaseException:
-        home.close()
-        raise
-    return home
+    return open_for(folder, job, fresh=_is_finished_check(folder, job))
 
 
 def _is_finished_check(folder: Path, job: Job) -> bool:

@@ -17,7 +17,7 @@ from crawler.config import load
 from crawler.errors import Exit, HomeError, UsageError
 from crawler.job import Job, make_job
 from crawler.model import Outcome, Result
-from crawler.store.home import DATABASE, RECORDS, open_home
+from crawler.store.home import DATABASE, RECORDS, open_for
 from crawler.store.reader import HomeReader
 
 AGENT: Final = f"Crawl/{__version__} (demo)"
@@ -93,13 +93,7 @@ def _crawl(reactor: Any, folder: Path, port: int, report: Report, verbosity: int
 
     base = _listen(reactor, port)
     job = make_job([base], load(flags=SETTINGS).settings)
-    home = open_home(folder, fresh=True)
-    try:
-        home.adopt(job)
-        home.open_files([], overwrite=False)
-    except BaseException:
-        home.close()
-        raise
+    home = open_for(folder, job, fresh=True)
     report.note("start", f"Serving the demo site at {base} and crawling it into {folder}", site=base, home=str(folder))
     start_logging(report, verbosity)
     result = crawl_to_end(reactor, job, home, report, verbosity=verbosity)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from crawler.model import Archived, Extras, PageLink, Parsed, bare_type
+from crawler.model import Extras, PageLink, Parsed, bare_type
 from crawler.parse.frames import ToParse, Wanted
 from crawler.parse.links import make_links
 
@@ -58,27 +58,21 @@ class Gatherer:
         return replace(parsed, extras=Extras(requisites=_page_links(requisites_of_css(body, page.url, parsed.charset))))
 
     def archived(self, parsed: Parsed, page: ToParse) -> Parsed:
-        """Return `parsed` with the archive's records of the exchange, if they are wanted."""
-        if not self._wanted.archive or page.exchange is None:
+        """Return `parsed` with the WARC records of the exchange that brought the page, if they are wanted."""
+        exchange = page.exchange
+        if not self._wanted.archive or exchange is None:
             return parsed
-        return replace(parsed, extras=replace(parsed.extras or Extras(), archived=archived(page)))
+        from crawler.archive.records import archived_exchange, truncation
 
-
-def archived(page: ToParse) -> Archived | None:
-    """Return the WARC records of the exchange that brought a page."""
-    from crawler.archive.records import archived_exchange, truncation
-
-    exchange = page.exchange
-    if exchange is None:
-        return None
-    return archived_exchange(
-        url=page.url,
-        ip=exchange.ip,
-        started_at=exchange.started_at,
-        exchanged=exchange.heads,
-        payload=page.body,
-        truncated=None if exchange.failed is None else truncation(exchange.failed),
-    )
+        records = archived_exchange(
+            url=page.url,
+            ip=exchange.ip,
+            started_at=exchange.started_at,
+            exchanged=exchange.heads,
+            payload=page.body,
+            truncated=None if exchange.failed is None else truncation(exchange.failed),
+        )
+        return replace(parsed, extras=replace(parsed.extras or Extras(), archived=records))
 
 
 def _extractor(wanted: Wanted) -> Extractor | None:

@@ -299,6 +299,21 @@ def open_home(folder: Path, *, fresh: bool = False) -> Home:
         raise
 
 
+def open_for(folder: Path, job: Job, *, fresh: bool = False) -> Home:
+    """Open the home at `folder` for a crawl of `job` without outputs, its files as they were committed.
+
+    Raises as `open_home`, `Home.adopt` and `Home.open_files` do; nothing is left open then.
+    """
+    home = open_home(folder, fresh=fresh)
+    try:
+        home.adopt(job)
+        home.open_files([], overwrite=False)
+    except BaseException:
+        home.close()
+        raise
+    return home
+
+
 def open_lock(folder: Path) -> int:
     """Make `folder` if it is not there, and open its lock for `take_lock`; raises HomeError when that cannot be."""
     try:

@@ -138,15 +138,18 @@ def test_small_pages_are_all_crawled() -> None:
     assert small_pages.page(7, 300).count("<a href=") == small_pages.LINKS
 
 
+def run_part(script: str, pages: int, env: dict[str, str]) -> Any:
+    """Run a benchmark that `script` has made smaller, once, over the first `pages` pages of Python's documentation."""
+    command = [sys.executable, "-c", script, "--rounds", "1", "--pages", str(pages), "--site", "python3.11-doc", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env | {"PYTHONPATH": str(BENCHMARKS)})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_features_are_measured_beside_the_defaults(without_peers: dict[str, str]) -> None:
     need_nginx("python3.11/html")
     script = "import features as f; f.FEATURES = tuple(one for one in f.FEATURES if one.tls or '.warc' in str(one.options)); f.main()"
-    command = [sys.executable, "-c", script, "--rounds", "1", "--pages", "50", "--site", "python3.11-doc", "--json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=without_peers | {"PYTHONPATH": str(BENCHMARKS)}
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = run_part(script, 50, without_peers)
     assert [round(one["pages"]) for one in found["features"].values()] == [50, 50, 50]
     assert list(found["features"])[1:] == ["WARC", "TLS"]
 
@@ -154,12 +157,7 @@ def test_features_are_measured_beside_the_defaults(without_peers: dict[str, str]
 def test_outputs_are_measured_beside_none(without_peers: dict[str, str]) -> None:
     need_nginx("python3.11/html")
     script = "import outputs as o; o.OUTPUTS = tuple(one for one in o.OUTPUTS if one.rules or one.name == 'Parquet'); o.main()"
-    command = [sys.executable, "-c", script, "--rounds", "1", "--pages", "20", "--site", "python3.11-doc", "--json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=without_peers | {"PYTHONPATH": str(BENCHMARKS)}
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = run_part(script, 20, without_peers)
     assert list(found["outputs"]) == ["no output", "Parquet", "items of one rule, JSON lines"]
     assert [0 < one["main"] < one["cpu"] for one in found["outputs"].values()] == [True] * 3
 
